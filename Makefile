@@ -1,0 +1,43 @@
+# Two commands do all set-up on a fresh machine with Python 3.11+, make and git: `make run` and `make test`.
+PYTHON ?= python3
+DATA ?= data
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+UV_VERSION := 0.13.9
+LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+	--custom-compile-command 'make lock'
+
+.PHONY: run demo test check services bench docs lock setup setup-dev clean
+
+run: setup
+	$(BIN)/wheelmark serve --data $(DATA)
+
+# A virtual environment made by one interpreter is of no use to another: the stamp names the version.
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Wheelmark needs Python 3.11 or newer, got " + sys.version.split()[0])'
+	$(PYTHON) -m venv $(VENV)
+
+$(UV): $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+# `make run` after `make test` must not take the test tools away, hence the order of the two stamps.
+$(VENV)/.runtime: requirements.lock pyproject.toml $(UV)
+	test -e $(VENV)/.dev || $(UV) pip install --quiet --require-hashes --requirement requirements.lock
+	test -e $(VENV)/.dev || $(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/.dev: requirements-dev.lock pyproject.toml $(UV)
+	$(UV) pip install --quiet --require-hashes --requirement requirements-dev.lock
+	$(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+setup: $(VENV)/.runtime
+setup-dev: $(VENV)/.dev
+
+lock: $(UV)
+	$(LOCK) --extra build pyproject.toml --output-file requirements.lock
+	$(LOCK) --extra dev pyproject.toml --output-file requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) docs/_build .mypy_cache .ruff_cache .pytest_cache
