@@ -1,0 +1,1 @@
+"""Who may: users, second factors, tokens, permissions, security events."""

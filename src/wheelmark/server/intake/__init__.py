@@ -1,0 +1,1 @@
+"""The upload APIs: receive, validate, store, record."""

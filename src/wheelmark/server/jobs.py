@@ -1,0 +1,1 @@
+"""Jobs on PostgreSQL: Django's Tasks API on top of Procrastinate."""

@@ -1,0 +1,1 @@
+"""What there is: Project, Release, File, collaborators, lifecycle status, the journal."""

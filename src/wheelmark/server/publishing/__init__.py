@@ -1,0 +1,1 @@
+"""Turns the journal into pages and signed snapshots."""

@@ -1,0 +1,75 @@
+"""What the last committed snapshot says: the only rows that delivery reads.
+
+They change in one transaction, the publisher's commit (see `commit.py`), so that a reader sees either the previous
+snapshot whole or the new one whole.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from django.utils import timezone
+
+
+class Snapshot(models.Model):
+    """One committed snapshot; the greatest version is the current one. The rows are kept as a log."""
+
+    version = models.BigIntegerField(primary_key=True, help_text="of snapshot.json")
+    timestamp_version = models.BigIntegerField(unique=True)
+    timestamp = models.BinaryField(help_text="the bytes of timestamp.json")
+    serial = models.BigIntegerField(help_text="the journal is published up to here")
+    at = models.DateTimeField(default=timezone.now)
+    projects = models.BigIntegerField(help_text="pages that it lists")
+
+
+class RoleVersion(models.Model):
+    """The current version of one TUF role's metadata."""
+
+    role = models.CharField(max_length=64, primary_key=True)
+    version = models.BigIntegerField()
+    expires_at = models.DateTimeField()
+
+
+class PublishedPage(models.Model):
+    """A project page of the current snapshot: a TUF target."""
+
+    name = models.CharField(max_length=100, primary_key=True, help_text="normalized project name")
+    bin = models.IntegerField(db_index=True)
+    sha256 = models.CharField(max_length=64)
+    size = models.BigIntegerField(help_text="bytes")
+    snapshot = models.BigIntegerField(help_text="version of the snapshot that changed it last")
+
+
+class SupersededPage(models.Model):
+    """A page that an earlier snapshot named: still served by its hash for clients that are on their way."""
+
+    name = models.CharField(max_length=100)
+    sha256 = models.CharField(max_length=64)
+    size = models.BigIntegerField(help_text="bytes")
+    at = models.DateTimeField(help_text="when a later page took its place")
+
+    class Meta:
+        """Found by what the address says."""
+
+        constraints: ClassVar = [models.UniqueConstraint(name="superseded_once", fields=["name", "sha256"])]
+
+
+class PublishedFile(models.Model):
+    """A distribution that a page of the current snapshot lists; bytes that no row names are not served."""
+
+    filename = models.CharField(max_length=255, primary_key=True)
+    sha256 = models.CharField(max_length=64)
+    size = models.BigIntegerField(help_text="bytes")
+    metadata_sha256 = models.CharField(max_length=64)
+    metadata_size = models.BigIntegerField(help_text="bytes")
+    page = models.ForeignKey(PublishedPage, on_delete=models.CASCADE, related_name="files")
+    snapshot = models.BigIntegerField(help_text="version of the snapshot that listed it first")
+    at = models.DateTimeField(default=timezone.now)
+
+
+class Attempt(models.Model):
+    """A publication that has begun to write. One that is found later has died: its versions are never used again."""
+
+    started_at = models.DateTimeField(default=timezone.now)
+    versions = models.JSONField(help_text="role name -> the version that it may have written")

@@ -1,0 +1,1 @@
+"""Scans, verdicts, holds, and the moderators' pages."""
