@@ -12,6 +12,25 @@ from django.db import models
 from django.utils import timezone
 
 
+class Repository(models.Model):
+    """What was fixed when the index was founded; one row."""
+
+    bit_length = models.PositiveSmallIntegerField(
+        help_text="2 to this power bins; re-binning is not transparent to clients"
+    )
+    begun_at = models.DateTimeField(default=timezone.now)
+    founded_at = models.DateTimeField(
+        null=True, blank=True, help_text="empty: the first start was cut short, and goes on"
+    )
+
+
+class Heartbeat(models.Model):
+    """The publisher that holds the lock says every few seconds that it lives; one row."""
+
+    at = models.DateTimeField()
+    holder = models.CharField(max_length=200, help_text="host and process")
+
+
 class Snapshot(models.Model):
     """One committed snapshot; the greatest version is the current one. The rows are kept as a log."""
 
@@ -38,6 +57,7 @@ class PublishedPage(models.Model):
     bin = models.IntegerField(db_index=True)
     sha256 = models.CharField(max_length=64)
     size = models.BigIntegerField(help_text="bytes")
+    serial = models.BigIntegerField(help_text="journal serial that the page's bytes carry")
     snapshot = models.BigIntegerField(help_text="version of the snapshot that changed it last")
 
 
@@ -61,8 +81,8 @@ class PublishedFile(models.Model):
     filename = models.CharField(max_length=255, primary_key=True)
     sha256 = models.CharField(max_length=64)
     size = models.BigIntegerField(help_text="bytes")
-    metadata_sha256 = models.CharField(max_length=64)
-    metadata_size = models.BigIntegerField(help_text="bytes")
+    metadata_sha256 = models.CharField(max_length=64, blank=True, help_text="empty: none is served (sdists)")
+    metadata_size = models.BigIntegerField(default=0, help_text="bytes")
     page = models.ForeignKey(PublishedPage, on_delete=models.CASCADE, related_name="files")
     snapshot = models.BigIntegerField(help_text="version of the snapshot that listed it first")
     at = models.DateTimeField(default=timezone.now)
