@@ -32,14 +32,25 @@ class Heartbeat(models.Model):
 
 
 class Snapshot(models.Model):
-    """One committed snapshot; the greatest version is the current one. The rows are kept as a log."""
+    """One committed publication: a timestamp, and the snapshot that it names. The rows are kept as a log.
 
-    version = models.BigIntegerField(primary_key=True, help_text="of snapshot.json")
-    timestamp_version = models.BigIntegerField(unique=True)
+    The row with the greatest timestamp version is the current one: `Snapshot.current()`. When only the timestamp was
+    signed again, two rows have the same snapshot version.
+    """
+
+    timestamp_version = models.BigIntegerField(primary_key=True)
+    version = models.BigIntegerField(help_text="of snapshot.json")
     timestamp = models.BinaryField(help_text="the bytes of timestamp.json")
+    length = models.BigIntegerField(help_text="bytes of the snapshot's file")
+    sha256 = models.CharField(max_length=64, help_text="of the snapshot's file")
     serial = models.BigIntegerField(help_text="the journal is published up to here")
     at = models.DateTimeField(default=timezone.now)
     projects = models.BigIntegerField(help_text="pages that it lists")
+
+    @classmethod
+    def current(cls) -> Snapshot | None:
+        """The snapshot that is served; nothing before the index is founded."""
+        return cls.objects.order_by("-timestamp_version").first()
 
 
 class RoleVersion(models.Model):
