@@ -1,0 +1,84 @@
+"""The TUF repository: its layout, its keys and signers, its founding, its daily publications, and their audit.
+
+Pure functions and values; only signers touch the disk. The caller owns rows, locks and writes (`server/publishing`).
+"""
+
+from wheelmark.trust.expiry import ExpiryPolicy
+from wheelmark.trust.founding import (
+    Foundation,
+    OfflineMetadata,
+    OfflineRole,
+    OfflineRoles,
+    OnlineKeys,
+    found_repository,
+    sign_offline_roles,
+)
+from wheelmark.trust.keyfile import generate_key
+from wheelmark.trust.keys import PublicKey, RoleKeys
+from wheelmark.trust.layout import Layout, choose_bit_length, page_target_path
+from wheelmark.trust.metadata import (
+    Delegation,
+    TargetRow,
+    bin_bytes,
+    bins_bytes,
+    bins_delegation,
+    envelope,
+    root_bytes,
+    snapshot_bytes,
+    targets_bytes,
+    timestamp_bytes,
+)
+from wheelmark.trust.publication import (
+    ChangedBin,
+    Due,
+    OnlineSigners,
+    Publication,
+    bins_to_repeat,
+    due_for_resigning,
+    sign_publication,
+)
+from wheelmark.trust.signers import SCHEMES, OnlineSigner, open_signer
+from wheelmark.trust.state import RepositoryState, RoleState, SnapshotState
+from wheelmark.trust.verify import MetadataReport, check_metadata_set
+
+__all__ = [
+    "SCHEMES",
+    "ChangedBin",
+    "Delegation",
+    "Due",
+    "ExpiryPolicy",
+    "Foundation",
+    "Layout",
+    "MetadataReport",
+    "OfflineMetadata",
+    "OfflineRole",
+    "OfflineRoles",
+    "OnlineKeys",
+    "OnlineSigner",
+    "OnlineSigners",
+    "PublicKey",
+    "Publication",
+    "RepositoryState",
+    "RoleKeys",
+    "RoleState",
+    "SnapshotState",
+    "TargetRow",
+    "bin_bytes",
+    "bins_bytes",
+    "bins_delegation",
+    "bins_to_repeat",
+    "check_metadata_set",
+    "choose_bit_length",
+    "due_for_resigning",
+    "envelope",
+    "found_repository",
+    "generate_key",
+    "open_signer",
+    "page_target_path",
+    "root_bytes",
+    "sign_offline_roles",
+    "sign_publication",
+    "snapshot_bytes",
+    "targets_bytes",
+    "timestamp_bytes",
+]
