@@ -1,1 +1,100 @@
-"""Jobs on PostgreSQL: Django's Tasks API on top of Procrastinate."""
+"""Jobs behind Django's Tasks API: the backend for PostgreSQL, and what both backends are asked beyond that API.
+
+On the embedded default the backend is `django_tasks_db`. On PostgreSQL it is Procrastinate, which wakes workers by
+NOTIFY, retries, and knows by heartbeats which worker is dead. Both write the job through Django's connection, so it
+comes into being with the caller's commit and not at all when that fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.apps import apps
+from django.utils import timezone
+from django.utils.module_loading import import_string
+from django_tasks import TaskResult, TaskResultStatus
+from django_tasks.backends.base import BaseTaskBackend
+from django_tasks.base import Task
+
+if TYPE_CHECKING:
+    import procrastinate
+
+JOB_NAME = "wheelmark.run"
+"""The one Procrastinate task: it runs the Django task that its arguments name."""
+
+MAX_RETRIES = 5
+RETRY_SECONDS = 2
+"""Pause before the second try of a job that raised; it grows with each."""
+
+
+class ProcrastinateBackend(BaseTaskBackend):
+    """Django's Tasks API over Procrastinate, in the transaction of the caller."""
+
+    supports_defer = True
+    supports_priority = True
+
+    def enqueue(self, task: Task[Any, Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult[Any]:
+        """Write the job. Results are not kept: what a task has to say, it writes into the rows that it is about."""
+        self.validate_task(task)
+        job = procrastinate_task().configure(queue=task.queue_name, priority=task.priority, schedule_at=task.run_after)
+        job_id = job.defer(task_path=task.module_path, args=list(args), kwargs=dict(kwargs))
+        return TaskResult(
+            task=task,
+            id=str(job_id),
+            status=TaskResultStatus.READY,
+            enqueued_at=timezone.now(),
+            started_at=None,
+            finished_at=None,
+            last_attempted_at=None,
+            args=list(args),
+            kwargs=dict(kwargs),
+            backend=self.alias,
+            errors=[],
+            worker_ids=[],
+        )
+
+
+def procrastinate_task() -> procrastinate.tasks.Task[Any, Any, Any]:
+    """The Procrastinate task that runs Django tasks, registered when it is first asked for."""
+    from procrastinate import RetryStrategy
+    from procrastinate.contrib.django import app
+
+    if JOB_NAME not in app.tasks:
+        app.task(run_task, name=JOB_NAME, retry=RetryStrategy(max_attempts=MAX_RETRIES, linear_wait=RETRY_SECONDS))
+    return app.tasks[JOB_NAME]
+
+
+def run_task(task_path: str, args: list[Any], kwargs: dict[str, Any]) -> None:
+    """Run the Django task at a dotted path.
+
+    Raises:
+        TypeError: the path names something else. Whoever writes into the job table must not choose what runs.
+    """
+    task = import_string(task_path)
+    if not isinstance(task, Task):
+        raise TypeError(f"expected the path of a task, got {task_path!r}")
+    task.call(*args, **kwargs)
+
+
+def waiting_first_arguments(task: Task[Any, Any], candidates: Collection[Any]) -> set[Any]:
+    """Those of the candidates for which a job of this task waits, with the candidate as its first argument."""
+    if apps.is_installed("django_tasks_db"):
+        found = apps.get_model("django_tasks_database", "DBTaskResult")._default_manager.filter(
+            status=TaskResultStatus.READY, task_path=task.module_path, args_kwargs__args__0__in=list(candidates)
+        )
+        return {arguments["args"][0] for arguments in found.values_list("args_kwargs", flat=True)}
+    found = apps.get_model("procrastinate", "ProcrastinateJob")._default_manager.filter(
+        status="todo", task_name=JOB_NAME, args__task_path=task.module_path, args__args__0__in=list(candidates)
+    )
+    return {arguments["args"][0] for arguments in found.values_list("args", flat=True)}
+
+
+def sweep(*, finished_before: datetime) -> int:
+    """Delete the rows of embedded jobs that ended, or whose worker died, before this time; return how many."""
+    if not apps.is_installed("django_tasks_db"):
+        return 0
+    rows = apps.get_model("django_tasks_database", "DBTaskResult")._default_manager
+    deleted, _ = rows.exclude(status=TaskResultStatus.READY).filter(started_at__lt=finished_before).delete()
+    return int(deleted)
