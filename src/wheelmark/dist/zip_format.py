@@ -1,0 +1,414 @@
+"""The structures of a zip file as bytes: end record, central directory, local headers, member data.
+
+Reads what an installer would see (the view of Python's `zipfile`): the last end record counts, the central directory is
+what is listed, and a prefix before the archive shifts all offsets. What is odd about it is judged in `zip_faults`.
+
+Source: PKWARE APPNOTE.TXT 6.3.10.
+"""
+
+from __future__ import annotations
+
+import bz2
+import io
+import lzma
+import stat
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import BinaryIO
+
+from wheelmark.dist.bounds import Bounds, Meter, broken, too_large
+from wheelmark.dist.decoders import MAX_LZMA_MEMORY_BYTES, Decoder, Inflater, decode, pieces_of
+from wheelmark.dist.entries import Entry, EntryKind
+from wheelmark.dist.faults import quoted
+
+STORED, DEFLATED, BZIP2, LZMA = 0, 8, 12, 14
+
+FLAG_ENCRYPTED = 0x0001
+FLAG_DESCRIPTOR = 0x0008
+FLAG_UTF8 = 0x0800
+
+EXTRA_ZIP64 = 0x0001
+EXTRA_UNICODE_PATH = 0x7075
+
+LOCAL_SIGNATURE = b"PK\x03\x04"
+CENTRAL_SIGNATURE = b"PK\x01\x02"
+END_SIGNATURE = b"PK\x05\x06"
+END64_SIGNATURE = b"PK\x06\x06"
+LOCATOR64_SIGNATURE = b"PK\x06\x07"
+DESCRIPTOR_SIGNATURE = b"PK\x07\x08"
+
+_END = struct.Struct("<4s4H2LH")
+_END64 = struct.Struct("<4sQ2H2L4Q")
+_LOCATOR64 = struct.Struct("<4sLQL")
+_CENTRAL_FRONT = struct.Struct("<4s4x2H4x3L")
+_CENTRAL_BACK = struct.Struct("<4H2x2L")
+_CENTRAL_BYTES = 46
+_LOCAL = struct.Struct("<4s5H3L2H")
+_EXTRA_HEADER = struct.Struct("<2H")
+
+END_BYTES, END64_BYTES, LOCATOR64_BYTES = _END.size, _END64.size, _LOCATOR64.size
+MAX_COMMENT_BYTES = 0xFFFF
+FULL_16, FULL_32, FULL_64 = 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndRecord:
+    """The end of a zip file: where its central directory is, and what the records say about it."""
+
+    offset: int
+    """Where the end record itself starts in the file."""
+    disk: int
+    directory_disk: int
+    records_on_disk: int
+    records: int
+    directory_size: int
+    directory_offset: int
+    """As declared; add `prefix` for the place in the file."""
+    comment_size: int
+    zip64: bool
+    zip64_locator_offset: int | None
+    """Where the locator says that the zip64 end record is, as declared."""
+    zip64_extra_bytes: int
+    """Bytes of the zip64 end record beyond its fixed part."""
+    narrow: tuple[int, int, int, int]
+    """Records on disk, records, size and offset as the 32-bit end record has them."""
+
+    @property
+    def directory_start(self) -> int:
+        """Where the central directory really starts: its end is fixed by what follows it."""
+        tail = self.offset - (LOCATOR64_BYTES + END64_BYTES + self.zip64_extra_bytes if self.zip64 else 0)
+        return tail - self.directory_size
+
+    @property
+    def prefix(self) -> int:
+        """By how many bytes all declared offsets are short."""
+        return self.directory_start - self.directory_offset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One record of the central directory."""
+
+    raw_name: bytes
+    flags: int
+    method: int
+    crc32: int
+    compressed_size: int
+    size: int
+    header_offset: int
+    disk: int
+    attributes: int
+    extra: bytes
+
+    @property
+    def path(self) -> str:
+        """The name as `zipfile` would write it: a Unicode path field wins, and a NUL ends the name."""
+        text = (
+            self.raw_name.decode("utf-8", "backslashreplace")
+            if self.flags & FLAG_UTF8
+            else self.raw_name.decode("cp437")
+        )
+        for kind, body in extra_fields(self.extra):
+            if kind == EXTRA_UNICODE_PATH and (unicode_path := unicode_path_of(body, self.raw_name)):
+                text = unicode_path
+        return text.partition("\0")[0]
+
+    @property
+    def mode(self) -> int:
+        """The Unix mode with its file type, 0 when there is none."""
+        return self.attributes >> 16
+
+    @property
+    def kind(self) -> EntryKind:
+        """What an installer would write, told by name and Unix mode."""
+        if self.path.endswith("/"):
+            return "directory"
+        file_type = stat.S_IFMT(self.mode)
+        if file_type == stat.S_IFLNK:
+            return "symlink"
+        return "file" if file_type in (0, stat.S_IFREG) else "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalHeader:
+    """The header before a member's bytes."""
+
+    raw_name: bytes
+    flags: int
+    method: int
+    crc32: int
+    compressed_size: int
+    size: int
+    extra: bytes
+    zip64: bool
+    data_offset: int
+    """Where the member's bytes start in the file."""
+
+
+def size_of(stream: BinaryIO) -> int:
+    """The length of a seekable stream, in bytes."""
+    return stream.seek(0, io.SEEK_END)
+
+
+def _read_at(stream: BinaryIO, offset: int, length: int) -> bytes:
+    stream.seek(offset)
+    return stream.read(length)
+
+
+def find_end(stream: BinaryIO) -> EndRecord | None:
+    """The end record that an installer would find, or None when the file has none.
+
+    Raises:
+        ArchiveBroken: there is one, but it points outside the file.
+    """
+    file_bytes = size_of(stream)
+    tail_start = max(0, file_bytes - END_BYTES - MAX_COMMENT_BYTES)
+    tail = _read_at(stream, tail_start, file_bytes - tail_start)
+    at = len(tail) - END_BYTES
+    # A record without comment at the very end is preferred to a later-looking signature inside it, as installers do.
+    if not (at >= 0 and tail.startswith(END_SIGNATURE, at) and tail.endswith(b"\0\0")):
+        at = tail.rfind(END_SIGNATURE)
+    if at < 0 or len(tail) - at < END_BYTES:
+        return None
+    offset = tail_start + at
+    end = _read_end(stream, offset, tail[at : at + END_BYTES])
+    if end.directory_start < 0 or end.prefix < 0:
+        raise broken("expected a zip's central directory before its end record, got one that starts before the file")
+    return end
+
+
+def _read_end(stream: BinaryIO, offset: int, raw: bytes) -> EndRecord:
+    _, disk, directory_disk, on_disk, records, size, start, comment_size = _END.unpack(raw)
+    narrow = (on_disk, records, size, start)
+    zip64, locator_offset, extra_bytes = False, None, 0
+    if offset >= LOCATOR64_BYTES + END64_BYTES:
+        locator = _read_at(stream, offset - LOCATOR64_BYTES, LOCATOR64_BYTES)
+        if locator.startswith(LOCATOR64_SIGNATURE):
+            _, _, locator_offset, _ = _LOCATOR64.unpack(locator)
+            found = _find_end64(stream, offset - LOCATOR64_BYTES, locator_offset)
+            if found is not None:
+                zip64 = True
+                record, extra_bytes = found
+                _, _, _, _, disk, directory_disk, on_disk, records, size, start = _END64.unpack(record)
+    return EndRecord(
+        offset=offset,
+        disk=disk,
+        directory_disk=directory_disk,
+        records_on_disk=on_disk,
+        records=records,
+        directory_size=size,
+        directory_offset=start,
+        comment_size=comment_size,
+        zip64=zip64,
+        zip64_locator_offset=locator_offset,
+        zip64_extra_bytes=extra_bytes,
+        narrow=narrow,
+    )
+
+
+def _find_end64(stream: BinaryIO, locator_at: int, declared_offset: int) -> tuple[bytes, int] | None:
+    """The zip64 end record, before its locator or else where that points, and how many bytes lie between the two."""
+    adjacent = locator_at - END64_BYTES
+    for candidate in (adjacent, declared_offset):
+        if 0 <= candidate <= adjacent:
+            record = _read_at(stream, candidate, END64_BYTES)
+            if len(record) == END64_BYTES and record.startswith(END64_SIGNATURE):
+                return record, adjacent - candidate
+    return None
+
+
+def read_records(stream: BinaryIO, end: EndRecord, bounds: Bounds) -> Iterator[Record]:
+    """The records of the central directory in their order.
+
+    Raises:
+        ArchiveTooLarge: the directory is larger than its bound.
+        ArchiveBroken: a record is cut off, or is none.
+    """
+    if end.directory_size > bounds.max_directory_bytes:
+        raise too_large(
+            "archive-members",
+            f"expected a central directory of at most {bounds.max_directory_bytes} bytes, got {end.directory_size}",
+        )
+    directory = _read_at(stream, end.directory_start, end.directory_size)
+    at = 0
+    while at < len(directory):
+        fixed = directory[at : at + _CENTRAL_BYTES]
+        if len(fixed) < _CENTRAL_BYTES or not fixed.startswith(CENTRAL_SIGNATURE):
+            raise broken(
+                f"expected a record of the central directory at {end.directory_start + at}, got something else"
+            )
+        _, flags, method, crc32, compressed_size, size = _CENTRAL_FRONT.unpack_from(fixed)
+        name_size, extra_size, comment_size, disk, attributes, header_offset = _CENTRAL_BACK.unpack_from(fixed, 28)
+        at += _CENTRAL_BYTES
+        if at + name_size + extra_size + comment_size > len(directory):
+            raise broken("expected a whole record of the central directory, got one that is cut off")
+        raw_name = directory[at : at + name_size]
+        extra = directory[at + name_size : at + name_size + extra_size]
+        at += name_size + extra_size + comment_size
+        size, compressed_size, header_offset = _widen(extra, size, compressed_size, header_offset)
+        yield Record(
+            raw_name=raw_name,
+            flags=flags,
+            method=method,
+            crc32=crc32,
+            compressed_size=compressed_size,
+            size=size,
+            header_offset=header_offset,
+            disk=disk,
+            attributes=attributes,
+            extra=extra,
+        )
+
+
+def read_local(stream: BinaryIO, offset: int) -> LocalHeader:
+    """The local header at this place of the file.
+
+    Raises:
+        ArchiveBroken: there is none.
+    """
+    fixed = _read_at(stream, offset, _LOCAL.size)
+    if len(fixed) < _LOCAL.size or not fixed.startswith(LOCAL_SIGNATURE):
+        raise broken(f"expected a member's local header at {offset}, got something else")
+    _, _, flags, method, _, _, crc32, compressed_size, size, name_size, extra_size = _LOCAL.unpack(fixed)
+    variable = stream.read(name_size + extra_size)
+    if len(variable) < name_size + extra_size:
+        raise broken(f"expected a whole local header at {offset}, got one that is cut off")
+    extra = variable[name_size:]
+    wide_size, wide_compressed, _ = _widen(extra, size, compressed_size, 0)
+    return LocalHeader(
+        raw_name=variable[:name_size],
+        flags=flags,
+        method=method,
+        crc32=crc32,
+        compressed_size=wide_compressed,
+        size=wide_size,
+        extra=extra,
+        zip64=any(kind == EXTRA_ZIP64 for kind, _ in extra_fields(extra)),
+        data_offset=offset + _LOCAL.size + name_size + extra_size,
+    )
+
+
+def extra_fields(extra: bytes) -> Iterator[tuple[int, bytes]]:
+    """The extra fields by kind; what is cut off at the end is left out (see `extra_is_whole`)."""
+    at = 0
+    while at + _EXTRA_HEADER.size <= len(extra):
+        kind, length = _EXTRA_HEADER.unpack_from(extra, at)
+        at += _EXTRA_HEADER.size
+        if at + length > len(extra):
+            return
+        yield kind, extra[at : at + length]
+        at += length
+
+
+def extra_is_whole(extra: bytes) -> bool:
+    """Whether the extra fields fill their room exactly."""
+    return sum(_EXTRA_HEADER.size + len(body) for _, body in extra_fields(extra)) == len(extra)
+
+
+def unicode_path_of(body: bytes, raw_name: bytes) -> str | None:
+    """The name that a Unicode path field gives, or None when it does not speak of this name (§ 4.6.9)."""
+    if len(body) < 5 or body[0] != 1 or int.from_bytes(body[1:5], "little") != zlib.crc32(raw_name):
+        return None
+    return body[5:].decode("utf-8", "backslashreplace")
+
+
+def _widen(extra: bytes, size: int, compressed_size: int, header_offset: int) -> tuple[int, int, int]:
+    """The three numbers with those that do not fit 32 bits taken from the zip64 field, in this order (§ 4.5.3)."""
+    body = next((body for kind, body in extra_fields(extra) if kind == EXTRA_ZIP64), b"")
+    numbers = [size, compressed_size, header_offset]
+    for index, number in enumerate(numbers):
+        if number == FULL_32:
+            if len(body) < 8:
+                break
+            numbers[index], body = int.from_bytes(body[:8], "little"), body[8:]
+    return numbers[0], numbers[1], numbers[2]
+
+
+def member_decoder(record: Record, stream: BinaryIO, local: LocalHeader) -> tuple[Decoder | None, int]:
+    """The decoder for a member (None: stored), and how many bytes of its data come before the compressed stream.
+
+    Raises:
+        ArchiveBroken: the member is encrypted, or compressed in a way no installer reads.
+    """
+    if record.flags & FLAG_ENCRYPTED:
+        raise broken(f"expected a member that can be read, got an encrypted one: {quoted(record.path)}")
+    if record.method == STORED:
+        return None, 0
+    if record.method == DEFLATED:
+        return Inflater(), 0
+    if record.method == BZIP2:
+        return bz2.BZ2Decompressor(), 0
+    if record.method == LZMA:
+        return _zip_lzma_decoder(_read_at(stream, local.data_offset, 9)), 9
+    raise broken(f"expected a known compression method, got {record.method} for {quoted(record.path)}")
+
+
+def _zip_lzma_decoder(header: bytes) -> Decoder:
+    """The decoder of method 14. Before its stream stand a version, a length (always 5) and properties (§ 5.8.8)."""
+    if len(header) < 9 or header[2:4] != b"\x05\0" or header[4] >= 9 * 5 * 5:
+        raise broken("expected the properties of an LZMA stream, got something else")
+    dictionary_bytes = int.from_bytes(header[5:9], "little")
+    if dictionary_bytes > MAX_LZMA_MEMORY_BYTES:
+        raise too_large(
+            "archive-size",
+            f"expected an LZMA dictionary of at most {MAX_LZMA_MEMORY_BYTES} bytes, got {dictionary_bytes}",
+        )
+    rest, literal_context = divmod(header[4], 9)
+    position, literal_position = divmod(rest, 5)
+    properties = {
+        "id": lzma.FILTER_LZMA1,
+        "dict_size": max(dictionary_bytes, 4096),
+        "lc": literal_context,
+        "lp": literal_position,
+        "pb": position,
+    }
+    try:
+        return lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[properties])
+    except (lzma.LZMAError, ValueError) as error:
+        raise broken(f"expected the properties of an LZMA stream, got impossible ones ({error})") from error
+
+
+def member_bytes(stream: BinaryIO, record: Record, prefix: int, meter: Meter) -> Iterator[bytes]:
+    """All that comes out of one member, however much its headers say; counted as it comes.
+
+    Raises:
+        ArchiveBroken: it does not decode, or its size or CRC-32 is not what the central directory says. An installer
+            may see only the declared part then, or refuse: do not take what came before for the whole.
+        ArchiveTooLarge: a bound is crossed.
+    """
+    local = read_local(stream, prefix + record.header_offset)
+    decoder, skipped = member_decoder(record, stream, local)
+    raw = pieces_of(stream, local.data_offset + skipped, record.compressed_size - skipped)
+    size, crc32 = 0, 0
+    # An LZMA stream may end without a mark (general purpose bit 1): then its declared size says where.
+    for chunk in raw if decoder is None else decode(raw, decoder):
+        size += len(chunk)
+        crc32 = zlib.crc32(chunk, crc32)
+        meter.came_out(len(chunk))
+        meter.member_size(record.path, size)
+        yield chunk
+        if record.method == LZMA and size == record.size:
+            break
+    if (size, crc32) != (record.size, record.crc32):
+        raise broken(
+            f"expected {record.size} bytes with CRC-32 {record.crc32:08x} in {quoted(record.path)}, "
+            f"got {size} with {crc32:08x}"
+        )
+
+
+def walk_zip(stream: BinaryIO, end: EndRecord, bounds: Bounds) -> Iterator[Entry]:
+    """The members that the central directory lists, in its order."""
+    meter = Meter(bounds, size_of(stream))
+    for record in read_records(stream, end, bounds):
+        path = record.path
+        meter.member(path)
+        yield Entry(
+            path=path,
+            size=record.size,
+            kind=record.kind,
+            mode=stat.S_IMODE(record.mode),
+            chunks=partial(member_bytes, stream, record, end.prefix, meter),
+        )
