@@ -129,15 +129,6 @@ def sign_publication(
     return Publication(tuple(objects), timestamp, tuple(signed_bins), replace(following, timestamp=timestamp_state))
 
 
-def bins_to_repeat(state: RepositoryState, burned: Mapping[str, int]) -> tuple[int, ...]:
-    """The bins that the next publication must hold, changed or not, after an attempt that may have got as far as its
-    timestamp: a client that trusts the newer version of such a bin refuses every snapshot that lists the older one."""
-    if burned.get(TIMESTAMP, 0) <= state.timestamp.version:
-        return ()
-    versions = zip(state.layout.bin_names, state.bin_versions, strict=True)
-    return tuple(index for index, (name, version) in enumerate(versions) if burned.get(name, 0) > version)
-
-
 def due_for_resigning(state: RepositoryState, now: datetime, policy: ExpiryPolicy) -> Due:
     """What to sign again before it expires: bins when a third of their life is left, the snapshot at half of its, the
     timestamp an hour after it was signed (`policy.timestamp_every`)."""
