@@ -15,7 +15,17 @@ from wheelmark.trust.founding import (
 )
 from wheelmark.trust.keyfile import generate_key
 from wheelmark.trust.keys import PublicKey, RoleKeys
-from wheelmark.trust.layout import Layout, choose_bit_length, page_target_path
+from wheelmark.trust.layout import (
+    BINS,
+    CLAIMS,
+    ROOT,
+    SNAPSHOT,
+    TARGETS,
+    TIMESTAMP,
+    Layout,
+    choose_bit_length,
+    page_target_path,
+)
 from wheelmark.trust.metadata import (
     Delegation,
     TargetRow,
@@ -33,7 +43,6 @@ from wheelmark.trust.publication import (
     Due,
     OnlineSigners,
     Publication,
-    bins_to_repeat,
     due_for_resigning,
     sign_publication,
 )
@@ -42,7 +51,13 @@ from wheelmark.trust.state import RepositoryState, RoleState, SnapshotState
 from wheelmark.trust.verify import MetadataReport, check_metadata_set
 
 __all__ = [
+    "BINS",
+    "CLAIMS",
+    "ROOT",
     "SCHEMES",
+    "SNAPSHOT",
+    "TARGETS",
+    "TIMESTAMP",
     "ChangedBin",
     "Delegation",
     "Due",
@@ -66,7 +81,6 @@ __all__ = [
     "bin_bytes",
     "bins_bytes",
     "bins_delegation",
-    "bins_to_repeat",
     "check_metadata_set",
     "choose_bit_length",
     "due_for_resigning",
