@@ -35,6 +35,30 @@ $(VENV)/.dev: requirements-dev.lock pyproject.toml $(UV)
 setup: $(VENV)/.runtime
 setup-dev: $(VENV)/.dev
 
+test: setup-dev
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not services"
+
+check: setup-dev
+	$(BIN)/ruff check src tests bench tools
+	$(BIN)/ruff format --check src tests bench tools
+	$(BIN)/mypy src tests bench tools
+	$(BIN)/lint-imports
+	$(BIN)/python -m django makemigrations --check --dry-run --settings wheelmark.server.settings \
+		accounts projects review publishing
+	$(MAKE) --no-print-directory docs
+
+services: setup-dev
+	$(BIN)/python tools/services.py $(LANES)
+
+bench: setup-dev
+	$(BIN)/python bench/run.py $(BENCH)
+
+docs: setup-dev
+	$(BIN)/sphinx-build --fail-on-warning --quiet docs docs/_build/html
+
+demo: setup
+	$(BIN)/python tools/demo.py
+
 lock: $(UV)
 	$(LOCK) --extra build pyproject.toml --output-file requirements.lock
 	$(LOCK) --extra dev pyproject.toml --output-file requirements-dev.lock

@@ -25,3 +25,8 @@ def metadata_key(sha256: str) -> str:
 def role_key(version: int, role: str) -> str:
     """One version of a TUF role's metadata, under the name that consistent snapshots give it."""
     return f"tuf/{version}.{role}.json"
+
+
+def role_file_key(file_name: str) -> str:
+    """The same, by the file name that `wheelmark.trust` gives: `7.bins-0a3.json`."""
+    return f"tuf/{file_name}"

@@ -6,94 +6,115 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Attempt',
+            name="Attempt",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('started_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('versions', models.JSONField(help_text='role name -> the version that it may have written')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("started_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("versions", models.JSONField(help_text="role name -> the version that it may have written")),
             ],
         ),
         migrations.CreateModel(
-            name='Heartbeat',
+            name="Heartbeat",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField()),
-                ('holder', models.CharField(help_text='host and process', max_length=200)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("at", models.DateTimeField()),
+                ("holder", models.CharField(help_text="host and process", max_length=200)),
             ],
         ),
         migrations.CreateModel(
-            name='PublishedPage',
+            name="PublishedPage",
             fields=[
-                ('name', models.CharField(help_text='normalized project name', max_length=100, primary_key=True, serialize=False)),
-                ('bin', models.IntegerField(db_index=True)),
-                ('sha256', models.CharField(max_length=64)),
-                ('size', models.BigIntegerField(help_text='bytes')),
-                ('serial', models.BigIntegerField(help_text="journal serial that the page's bytes carry")),
-                ('snapshot', models.BigIntegerField(help_text='version of the snapshot that changed it last')),
+                (
+                    "name",
+                    models.CharField(
+                        help_text="normalized project name", max_length=100, primary_key=True, serialize=False
+                    ),
+                ),
+                ("bin", models.IntegerField(db_index=True)),
+                ("sha256", models.CharField(max_length=64)),
+                ("size", models.BigIntegerField(help_text="bytes")),
+                ("serial", models.BigIntegerField(help_text="journal serial that the page's bytes carry")),
+                ("snapshot", models.BigIntegerField(help_text="version of the snapshot that changed it last")),
             ],
         ),
         migrations.CreateModel(
-            name='Repository',
+            name="Repository",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('bit_length', models.PositiveSmallIntegerField(help_text='2 to this power bins; re-binning is not transparent to clients')),
-                ('begun_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('founded_at', models.DateTimeField(blank=True, help_text='empty: the first start was cut short, and goes on', null=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "bit_length",
+                    models.PositiveSmallIntegerField(
+                        help_text="2 to this power bins; re-binning is not transparent to clients"
+                    ),
+                ),
+                ("begun_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "founded_at",
+                    models.DateTimeField(
+                        blank=True, help_text="empty: the first start was cut short, and goes on", null=True
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='RoleVersion',
+            name="RoleVersion",
             fields=[
-                ('role', models.CharField(max_length=64, primary_key=True, serialize=False)),
-                ('version', models.BigIntegerField()),
-                ('expires_at', models.DateTimeField()),
+                ("role", models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ("version", models.BigIntegerField()),
+                ("expires_at", models.DateTimeField()),
             ],
         ),
         migrations.CreateModel(
-            name='Snapshot',
+            name="Snapshot",
             fields=[
-                ('timestamp_version', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('version', models.BigIntegerField(help_text='of snapshot.json')),
-                ('timestamp', models.BinaryField(help_text='the bytes of timestamp.json')),
-                ('length', models.BigIntegerField(help_text="bytes of the snapshot's file")),
-                ('sha256', models.CharField(help_text="of the snapshot's file", max_length=64)),
-                ('serial', models.BigIntegerField(help_text='the journal is published up to here')),
-                ('at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('projects', models.BigIntegerField(help_text='pages that it lists')),
+                ("timestamp_version", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("version", models.BigIntegerField(help_text="of snapshot.json")),
+                ("timestamp", models.BinaryField(help_text="the bytes of timestamp.json")),
+                ("length", models.BigIntegerField(help_text="bytes of the snapshot's file")),
+                ("sha256", models.CharField(help_text="of the snapshot's file", max_length=64)),
+                ("serial", models.BigIntegerField(help_text="the journal is published up to here")),
+                ("at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("projects", models.BigIntegerField(help_text="pages that it lists")),
             ],
         ),
         migrations.CreateModel(
-            name='PublishedFile',
+            name="PublishedFile",
             fields=[
-                ('filename', models.CharField(max_length=255, primary_key=True, serialize=False)),
-                ('sha256', models.CharField(max_length=64)),
-                ('size', models.BigIntegerField(help_text='bytes')),
-                ('metadata_sha256', models.CharField(blank=True, help_text='empty: none is served (sdists)', max_length=64)),
-                ('metadata_size', models.BigIntegerField(default=0, help_text='bytes')),
-                ('snapshot', models.BigIntegerField(help_text='version of the snapshot that listed it first')),
-                ('at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('page', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='files', to='publishing.publishedpage')),
+                ("filename", models.CharField(max_length=255, primary_key=True, serialize=False)),
+                ("sha256", models.CharField(max_length=64)),
+                ("size", models.BigIntegerField(help_text="bytes")),
+                (
+                    "metadata_sha256",
+                    models.CharField(blank=True, help_text="empty: none is served (sdists)", max_length=64),
+                ),
+                ("metadata_size", models.BigIntegerField(default=0, help_text="bytes")),
+                ("snapshot", models.BigIntegerField(help_text="version of the snapshot that listed it first")),
+                ("at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "page",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="files", to="publishing.publishedpage"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='SupersededPage',
+            name="SupersededPage",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=100)),
-                ('sha256', models.CharField(max_length=64)),
-                ('size', models.BigIntegerField(help_text='bytes')),
-                ('at', models.DateTimeField(help_text='when a later page took its place')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=100)),
+                ("sha256", models.CharField(max_length=64)),
+                ("size", models.BigIntegerField(help_text="bytes")),
+                ("at", models.DateTimeField(help_text="when a later page took its place")),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('name', 'sha256'), name='superseded_once')],
+                "constraints": [models.UniqueConstraint(fields=("name", "sha256"), name="superseded_once")],
             },
         ),
     ]

@@ -1,0 +1,205 @@
+"""The first start: folders, secrets, keys, database, founding metadata, an administrator.
+
+Every step may be repeated, and a first start that was cut short goes on where it stopped: files are created and never
+overwritten, and nothing is served before `Repository.founded_at` is set, in the transaction that writes the first
+snapshot.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.db import transaction
+from django.db.models import Max
+
+from wheelmark.errors import Refused, Unavailable
+from wheelmark.server.config import Config
+from wheelmark.server.projects.models import JournalEntry
+from wheelmark.server.publishing.commit import NewSnapshot, begin, commit
+from wheelmark.server.publishing.keys import role_file_key, role_key
+from wheelmark.server.publishing.models import Repository
+from wheelmark.server.publishing.rows import role_rows
+from wheelmark.server.publishing.signing import online_signers
+from wheelmark.store import Store
+from wheelmark.trust import (
+    ExpiryPolicy,
+    Layout,
+    OfflineRole,
+    OfflineRoles,
+    choose_bit_length,
+    found_repository,
+    generate_key,
+    open_signer,
+)
+
+OFFLINE_FOLDER = "offline-keys-move-me-away"
+ADMIN_NAME = "admin"
+_SECRET_BYTES = 32
+
+_OFFLINE_NOTE = """\
+What lies here can replace every other key of this index: the key of root, targets and bins (1 of 1), and its
+passphrase. The index never reads this folder again. Move it to a medium that you keep offline, with a copy at a second
+place, and delete it here. Whoever has it can sign anything in the name of this index; without it you cannot renew root
+after a year, nor recover from a stolen server.
+
+For an index that others rely on, hold a ceremony with several holders instead (2 of 3), each with a key of their own.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstStart:
+    """What the first start made, for the operator's eyes, once."""
+
+    admin_name: str | None  # None: there were users already
+    admin_password: str | None
+    root_sha256: str
+    offline_folder: Path
+
+
+def prepare_folders(config: Config) -> None:
+    """Make the data folder and what must lie in it before Django can be set up: folders and secrets.
+
+    Raises:
+        Unavailable: the folder cannot be written (`data-folder`).
+    """
+    try:
+        for folder, mode in (
+            (config.data, 0o755),
+            (config.data / "incoming", 0o700),
+            (config.secrets_folder, 0o700),
+            (config.keys_folder, 0o700),
+        ):
+            folder.mkdir(mode=mode, parents=True, exist_ok=True)
+        for name in ("django", "online-keys"):
+            _write_secret(config.secrets_folder / name)
+    except OSError as error:
+        raise Unavailable(
+            f"the data folder {config.data} cannot be written ({error.strerror}): "
+            "make it writable for this user, or name another with --data",
+            code="data-folder",
+        ) from error
+
+
+def found(config: Config, store: Store, *, now: datetime, policy: ExpiryPolicy | None = None) -> FirstStart | None:
+    """Bring the database up to date, and found the index if it is new; gives nothing if it is not.
+
+    Raises:
+        Refused: the store already holds another index (`store-taken`).
+        Unavailable: store, database or keys cannot be used.
+    """
+    call_command("migrate", interactive=False, verbosity=0)
+    call_command("createcachetable", verbosity=0)
+    repository = Repository.objects.first()
+    if repository is not None and repository.founded_at is not None:
+        return None
+    if repository is None:
+        if store.head(role_key(1, "root")) is not None:
+            raise Refused.because(
+                "store-taken",
+                "store",
+                f"expected an empty store, got a signed index ({store.url}) while the database is empty: "
+                "restore the database that belongs to it, or name another store",
+            )
+        # From here on the store is ours: a first start that is cut short finds this row and goes on.
+        repository = Repository.objects.create(bit_length=choose_bit_length(config.expected_projects), begun_at=now)
+    root_sha256, offline_folder = _found_repository(config, store, repository, now=now, policy=policy or ExpiryPolicy())
+    name, password = _create_admin()
+    return FirstStart(name, password, root_sha256, offline_folder)
+
+
+def _found_repository(
+    config: Config, store: Store, repository: Repository, *, now: datetime, policy: ExpiryPolicy
+) -> tuple[str, Path]:
+    offline_folder = config.data / OFFLINE_FOLDER
+    offline = _offline_role(offline_folder)
+    for uri in (config.bins_key_uri, config.timestamp_key_uri):
+        _make_online_key(uri, config)
+    foundation = found_repository(
+        layout=Layout(repository.bit_length),
+        now=now,
+        offline=OfflineRoles.all_by(offline),
+        online=online_signers(config),
+        policy=policy,
+    )
+    # Not immutable: a first start that was cut short left version 1 of everything, which nobody has ever been served.
+    store.put_many([(role_file_key(name), body) for name, body in foundation.objects], immutable=False)
+    state = foundation.state
+    roles = role_rows(None, state)
+    with transaction.atomic():
+        attempt = begin({}, now=now)
+        commit(
+            NewSnapshot(
+                version=state.snapshot.version,
+                timestamp_version=state.timestamp.version,
+                timestamp=foundation.timestamp,
+                length=state.snapshot.length,
+                sha256=state.snapshot.sha256,
+                serial=JournalEntry.objects.aggregate(newest=Max("serial"))["newest"] or 0,
+                roles={name: (role.version, role.expires_at) for name, role in roles.items()},
+                pages=(),
+                bins={},
+            ),
+            attempt,
+            now=now,
+        )
+        repository.founded_at = now
+        repository.save(update_fields=["founded_at"])
+    return hashlib.sha256(foundation.root).hexdigest(), offline_folder
+
+
+def _offline_role(folder: Path) -> OfflineRole:
+    """The quick start's one offline key: made beside the index for want of another place, and to be moved away."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    passphrase = _write_secret(folder / "passphrase")
+    key = folder / "root.pem"
+    if not key.exists():
+        generate_key(key, passphrase=lambda: passphrase)
+    (folder / "README.txt").write_text(_OFFLINE_NOTE, encoding="utf-8")
+    return OfflineRole((open_signer(f"pkcs8:{key}", passphrase=lambda: passphrase),))
+
+
+def _make_online_key(uri: str, config: Config) -> None:
+    """Make the key that a `pkcs8:` URI names, if it is not there; every other scheme brings its key along."""
+    scheme, _, path = uri.partition(":")
+    if scheme == "pkcs8" and not Path(path).exists():
+        generate_key(Path(path), passphrase=_passphrase_of(config))
+
+
+def _passphrase_of(config: Config) -> Callable[[], bytes]:
+    return lambda: config.passphrase_file.read_bytes().strip()
+
+
+def _create_admin() -> tuple[str | None, str | None]:
+    users = get_user_model().objects
+    if users.exists():
+        return None, None
+    password = secrets.token_urlsafe(15)
+    user = users.create_user(username=ADMIN_NAME, password=password)
+    user.is_administrator = True
+    user.save(update_fields=["is_administrator"])
+    return ADMIN_NAME, password
+
+
+def _write_secret(path: Path) -> bytes:
+    """A random secret in a file of its own (mode 0600); the one that is there, if there is one."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        if existing := path.read_bytes().strip():
+            return existing
+        # A first start was cut short between making the file and filling it.
+        handle = os.open(path, os.O_WRONLY | os.O_TRUNC)
+    secret = secrets.token_urlsafe(_SECRET_BYTES).encode()
+    with os.fdopen(handle, "wb") as file:
+        file.write(secret)
+        file.flush()
+        os.fsync(file.fileno())
+    return secret

@@ -1,0 +1,40 @@
+"""Receives the file part of an upload: to disk, hashed on the way, so that the bytes are read once.
+
+Django's own temporary-file handler does the streaming; this one adds the digests.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from django.core.files.uploadedfile import TemporaryUploadedFile
+from django.core.files.uploadhandler import TemporaryFileUploadHandler
+
+
+class HashingUploadHandler(TemporaryFileUploadHandler):
+    """Streams each file part to a temporary file and leaves its digests on it as `digests`."""
+
+    def new_file(self, *args: Any, **kwargs: Any) -> None:
+        """Begin a file part."""
+        super().new_file(*args, **kwargs)
+        # MD5 identifies a transfer here and protects nothing: old clients send it, and a wrong one means a broken
+        # transfer.
+        self._hashes = {
+            "md5": hashlib.md5(usedforsecurity=False),
+            "sha256": hashlib.sha256(),
+            "blake2b_256": hashlib.blake2b(digest_size=32),
+        }
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
+        """Write and hash one chunk."""
+        for hasher in self._hashes.values():
+            hasher.update(raw_data)
+        super().receive_data_chunk(raw_data, start)
+
+    def file_complete(self, file_size: int) -> TemporaryUploadedFile | None:
+        """Finish a file part."""
+        file = super().file_complete(file_size)
+        if file is not None:
+            file.digests = {name: hasher.hexdigest() for name, hasher in self._hashes.items()}
+        return file

@@ -1,0 +1,219 @@
+"""The publisher: turns the journal into pages and signed snapshots, in batches.
+
+What arrives while one snapshot is signed goes into the next one together (group commit), so the cost of a snapshot is
+shared the more, the busier the index is. Every step may be repeated, and a death between two of them leaves the
+previous snapshot in force: see `commit.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import structlog
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import connection
+from django.utils import timezone
+
+from wheelmark.errors import WheelmarkError
+from wheelmark.server.projects.journal import INDEX
+from wheelmark.server.projects.models import JournalEntry
+from wheelmark.server.publishing.commit import NewSnapshot, begin, burned_versions, commit
+from wheelmark.server.publishing.keys import page_key, role_file_key
+from wheelmark.server.publishing.lock import publisher_lock
+from wheelmark.server.publishing.models import Heartbeat
+from wheelmark.server.publishing.pages import RenderedPage, render_pages
+from wheelmark.server.publishing.rows import bin_contents, known_pages, load_state, role_rows
+from wheelmark.server.publishing.signing import online_signers
+from wheelmark.server.stores import current_store
+from wheelmark.store import Store
+from wheelmark.trust import (
+    ExpiryPolicy,
+    OnlineSigners,
+    Publication,
+    RepositoryState,
+    TargetRow,
+    due_for_resigning,
+    page_target_path,
+    sign_publication,
+)
+
+POLL_SECONDS = 0.05
+"""How long a change waits at most before the publisher looks; a look is one primary-key query."""
+
+LOCK_POLL_SECONDS = 2.0
+"""How long a stand-by waits between two looks at the lock: it takes over within 10 s."""
+
+HEARTBEAT_SECONDS = 5.0
+DUE_SECONDS = 60.0
+"""How often to look for metadata that should be signed again; the shortest life is a day."""
+
+BACK_OFF_SECONDS = (0.2, 1.0, 5.0)
+RESIGN_BATCH = 64
+"""Bins signed again in one publication when they come due, so that an upload never waits long behind them."""
+
+# The publisher's own rows: they follow from a snapshot, and must not ask for the next one.
+_CONSEQUENCE = "file-published"
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass
+class Publisher:
+    """Publishes what the journal holds. One object for the time that the lock is held."""
+
+    store: Store
+    signers: OnlineSigners
+    policy: ExpiryPolicy = field(default_factory=ExpiryPolicy)
+    clock: Callable[[], datetime] = timezone.now
+    _state: RepositoryState | None = None
+    _serial: int = 0  # published up to here
+    _seen: int = 0  # looked at up to here: nothing in between changes a page
+    _looked_for_due: float = float("-inf")
+
+    def publish_due(self) -> bool:
+        """Publish everything that waits, and sign again what comes due; say whether there was a new snapshot.
+
+        Raises:
+            Unavailable: store, database or signer is away, or the lock was lost. Nothing was published; call again.
+        """
+        try:
+            return self._publish_due()
+        except BaseException:
+            # Whatever happened, the rows know what was committed; what we remember may not.
+            self._state = None
+            raise
+
+    def _publish_due(self) -> bool:
+        now = self.clock()
+        if self._state is None:
+            self._state, self._serial = load_state()
+            self._seen, self._looked_for_due = self._serial, float("-inf")
+        serial, names = self._changed_projects()
+        due_bins, due_now = self._due(now)
+        pages = render_pages(names, known_pages(names), serial=serial)
+        if not pages and not due_now:
+            self._seen = serial
+            return False
+        self._publish(self._state, pages, due_bins, serial=serial, now=now)
+        return True
+
+    def _changed_projects(self) -> tuple[int, set[str]]:
+        """The newest journal serial, and the projects that rows since the last look speak of."""
+        newest = JournalEntry.objects.order_by("-serial").values_list("serial", flat=True).first() or 0
+        if newest <= self._seen:
+            return self._seen, set()
+        rows = JournalEntry.objects.filter(serial__gt=self._seen, serial__lte=newest)
+        return newest, set(rows.exclude(action=_CONSEQUENCE, actor=INDEX).values_list("project", flat=True))
+
+    def _due(self, now: datetime) -> tuple[tuple[int, ...], bool]:
+        """The bins to sign again now, and whether anything at all should be."""
+        if time.monotonic() - self._looked_for_due < DUE_SECONDS or self._state is None:
+            return (), False
+        due = due_for_resigning(self._state, now, self.policy)
+        if due.clock_behind:
+            log.warning("the clock is behind what was signed before; publishing goes on, look at the clock")
+        if due.ceremony:
+            log.warning("offline roles expire soon: hold a ceremony", roles=list(due.ceremony))
+        if len(due.bins) <= RESIGN_BATCH:
+            self._looked_for_due = time.monotonic()
+        return due.bins[:RESIGN_BATCH], bool(due.bins) or due.snapshot or due.timestamp
+
+    def _publish(
+        self,
+        state: RepositoryState,
+        pages: list[RenderedPage],
+        due_bins: tuple[int, ...],
+        *,
+        serial: int,
+        now: datetime,
+    ) -> None:
+        layout, began = state.layout, time.perf_counter()
+        rows = {page.name: TargetRow(page_target_path(page.name), len(page.body), page.sha256) for page in pages}
+        bins = {name: layout.bin_of(row.path) for name, row in rows.items()}
+        publication = sign_publication(
+            state,
+            bin_contents({*bins.values(), *due_bins}, rows, layout),
+            burned=burned_versions(),
+            now=now,
+            signers=self.signers,
+            policy=self.policy,
+        )
+        following = publication.state
+        changed = role_rows(state, following)
+        attempt = begin({name: role.version for name, role in changed.items()}, now=now)
+        self._write(publication, pages)
+        commit(
+            NewSnapshot(
+                version=following.snapshot.version,
+                timestamp_version=following.timestamp.version,
+                timestamp=publication.timestamp,
+                length=following.snapshot.length,
+                sha256=following.snapshot.sha256,
+                serial=serial,
+                roles={name: (role.version, role.expires_at) for name, role in changed.items()},
+                pages=pages,
+                bins=bins,
+            ),
+            attempt,
+            now=now,
+        )
+        self._state, self._serial, self._seen = following, serial, serial
+        log.info(
+            "published",
+            snapshot=following.snapshot.version,
+            timestamp=following.timestamp.version,
+            pages=len(pages),
+            bins=len(publication.signed_bins),
+            serial=serial,
+            milliseconds=round((time.perf_counter() - began) * 1000, 1),
+        )
+
+    def _write(self, publication: Publication, pages: list[RenderedPage]) -> None:
+        """Put everything that the new snapshot names into the store: pages, then bins, then the snapshot."""
+        self.store.put_many([(page_key(page.name, page.sha256), page.body) for page in pages], immutable=True)
+        self.store.put_many([(role_file_key(name), body) for name, body in publication.objects], immutable=True)
+
+
+def run(stop: threading.Event) -> None:
+    """Publish until `stop` is set: wait for the lock, hold it, and never give up for long."""
+    lock = publisher_lock(settings.CONFIG)
+    failures = 0
+    while not stop.is_set():
+        try:
+            if not lock.acquire():
+                stop.wait(LOCK_POLL_SECONDS)
+                continue
+            publisher = Publisher(current_store(), online_signers(settings.CONFIG))
+            log.info("publisher holds the lock")
+            while not stop.is_set() and lock.held():
+                _work(publisher, stop)
+                failures = 0
+        except (WheelmarkError, DatabaseError) as error:
+            delay = BACK_OFF_SECONDS[min(failures, len(BACK_OFF_SECONDS) - 1)]
+            failures += 1
+            log.error("publishing failed; it is tried again", error=str(error), seconds=delay)
+            connection.close_if_unusable_or_obsolete()
+            stop.wait(delay)
+    lock.release()
+
+
+def _work(publisher: Publisher, stop: threading.Event) -> None:
+    """Publish for one heartbeat."""
+    beat()
+    until = time.monotonic() + HEARTBEAT_SECONDS
+    while not stop.is_set() and time.monotonic() < until:
+        if not publisher.publish_due():
+            stop.wait(POLL_SECONDS)
+
+
+def beat() -> None:
+    """Say that this publisher lives."""
+    holder = f"{socket.gethostname()}:{os.getpid()}"
+    Heartbeat.objects.update_or_create(pk=1, defaults={"at": timezone.now(), "holder": holder})
