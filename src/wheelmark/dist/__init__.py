@@ -1,6 +1,6 @@
 """What a file is: names, versions, file names, core metadata, and reading hostile archives. Bytes in, values out."""
 
-from wheelmark.dist.archive import walk_archive
+from wheelmark.dist.archive import archive_faults, walk_archive
 from wheelmark.dist.bounds import DEFAULT_BOUNDS, ArchiveBroken, ArchiveTooLarge, Bounds
 from wheelmark.dist.entries import Entry, EntryKind
 
@@ -11,5 +11,6 @@ __all__ = [
     "Bounds",
     "Entry",
     "EntryKind",
+    "archive_faults",
     "walk_archive",
 ]

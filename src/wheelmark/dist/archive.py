@@ -12,10 +12,13 @@ from typing import BinaryIO, Literal
 
 from wheelmark.dist.bounds import DEFAULT_BOUNDS, ArchiveBroken, Bounds, Meter, broken
 from wheelmark.dist.decoders import Decoder, bzip2_decoder, decode, gzip_decoder, pieces_of, xz_decoder
-from wheelmark.dist.entries import Entry
+from wheelmark.dist.entries import Entry, Observer, nobody
 from wheelmark.dist.faults import quoted
+from wheelmark.dist.tar_faults import tar_faults
 from wheelmark.dist.tar_format import BLOCK_BYTES, ByteSource, is_tar_header, walk_tar
+from wheelmark.dist.zip_faults import zip_faults
 from wheelmark.dist.zip_format import EndRecord, find_end, size_of, walk_zip
+from wheelmark.errors import Fault
 
 TarFormat = Literal["tar", "tar.gz", "tar.bz2", "tar.xz"]
 
@@ -42,6 +45,19 @@ def walk_archive(stream: BinaryIO, *, filename: str, bounds: Bounds = DEFAULT_BO
         return walk_zip(stream, found, bounds)
     meter = Meter(bounds, size_of(stream))
     return walk_tar(ByteSource(_metered(tar_bytes(stream, found), meter)), meter, bounds)
+
+
+def archive_faults(
+    stream: BinaryIO, *, filename: str, bounds: Bounds = DEFAULT_BOUNDS, observe: Observer = nobody
+) -> list[Fault]:
+    """Every fault of an archive as an upload: a `.whl`, `.zip` or `.egg` is checked as zip, anything else as tar.gz.
+
+    The name decides here, since it decides how installers read the file. Nothing is raised: an archive that cannot be
+    read, or crosses a bound, has that as its last fault. `observe` may take the bytes of members on the way.
+    """
+    if filename.lower().endswith(_ZIP_SUFFIXES):
+        return zip_faults(stream, bounds, observe)
+    return tar_faults(stream, bounds, observe)
 
 
 def detect(stream: BinaryIO, filename: str) -> EndRecord | TarFormat:

@@ -12,6 +12,17 @@ if TYPE_CHECKING:
 
 EntryKind = Literal["file", "directory", "symlink", "hardlink", "other"]
 
+Sink = Callable[[bytes], None]
+"""Takes the bytes of one member, chunk after chunk."""
+
+Observer = Callable[[str, EntryKind], Sink | None]
+"""Told each member's path and kind while an archive is checked; says who takes its bytes, None when nobody does."""
+
+
+def nobody(path: str, kind: EntryKind) -> Sink | None:
+    """The observer that wants no bytes."""
+    return None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:

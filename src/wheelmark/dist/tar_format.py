@@ -157,6 +157,8 @@ class TarReader:
         self._data_left = 0
         self._padding = 0
         self._serial = 0
+        self.end_marked = False
+        """Whether a zero block ended the archive, and not the end of its bytes."""
 
     def next_member(self) -> TarMember | None:
         """The next member, or None at the end mark or, where that is missing, at the end of the bytes.
@@ -176,6 +178,7 @@ class TarReader:
             if not block or block == ZERO_BLOCK:
                 if pax or long_name is not None or long_target is not None:
                     raise broken("expected a member after an extended header, got the end of the tar archive")
+                self.end_marked = bool(block)
                 return None
             header = self._header(block)
             if header.type in (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE):

@@ -102,6 +102,8 @@ class Record:
     disk: int
     attributes: int
     extra: bytes
+    narrow: tuple[int, ...]
+    """Size, compressed size and offset as the fixed part has them, where a zip64 field may follow."""
 
     @property
     def path(self) -> str:
@@ -143,7 +145,8 @@ class LocalHeader:
     compressed_size: int
     size: int
     extra: bytes
-    zip64: bool
+    narrow: tuple[int, ...]
+    """Size and compressed size as the fixed part has them."""
     data_offset: int
     """Where the member's bytes start in the file."""
 
@@ -153,7 +156,8 @@ def size_of(stream: BinaryIO) -> int:
     return stream.seek(0, io.SEEK_END)
 
 
-def _read_at(stream: BinaryIO, offset: int, length: int) -> bytes:
+def read_at(stream: BinaryIO, offset: int, length: int) -> bytes:
+    """At most `length` bytes from `offset`."""
     stream.seek(offset)
     return stream.read(length)
 
@@ -166,7 +170,7 @@ def find_end(stream: BinaryIO) -> EndRecord | None:
     """
     file_bytes = size_of(stream)
     tail_start = max(0, file_bytes - END_BYTES - MAX_COMMENT_BYTES)
-    tail = _read_at(stream, tail_start, file_bytes - tail_start)
+    tail = read_at(stream, tail_start, file_bytes - tail_start)
     at = len(tail) - END_BYTES
     # A record without comment at the very end is preferred to a later-looking signature inside it, as installers do.
     if not (at >= 0 and tail.startswith(END_SIGNATURE, at) and tail.endswith(b"\0\0")):
@@ -185,7 +189,7 @@ def _read_end(stream: BinaryIO, offset: int, raw: bytes) -> EndRecord:
     narrow = (on_disk, records, size, start)
     zip64, locator_offset, extra_bytes = False, None, 0
     if offset >= LOCATOR64_BYTES + END64_BYTES:
-        locator = _read_at(stream, offset - LOCATOR64_BYTES, LOCATOR64_BYTES)
+        locator = read_at(stream, offset - LOCATOR64_BYTES, LOCATOR64_BYTES)
         if locator.startswith(LOCATOR64_SIGNATURE):
             _, _, locator_offset, _ = _LOCATOR64.unpack(locator)
             found = _find_end64(stream, offset - LOCATOR64_BYTES, locator_offset)
@@ -214,7 +218,7 @@ def _find_end64(stream: BinaryIO, locator_at: int, declared_offset: int) -> tupl
     adjacent = locator_at - END64_BYTES
     for candidate in (adjacent, declared_offset):
         if 0 <= candidate <= adjacent:
-            record = _read_at(stream, candidate, END64_BYTES)
+            record = read_at(stream, candidate, END64_BYTES)
             if len(record) == END64_BYTES and record.startswith(END64_SIGNATURE):
                 return record, adjacent - candidate
     return None
@@ -232,7 +236,7 @@ def read_records(stream: BinaryIO, end: EndRecord, bounds: Bounds) -> Iterator[R
             "archive-members",
             f"expected a central directory of at most {bounds.max_directory_bytes} bytes, got {end.directory_size}",
         )
-    directory = _read_at(stream, end.directory_start, end.directory_size)
+    directory = read_at(stream, end.directory_start, end.directory_size)
     at = 0
     while at < len(directory):
         fixed = directory[at : at + _CENTRAL_BYTES]
@@ -248,6 +252,7 @@ def read_records(stream: BinaryIO, end: EndRecord, bounds: Bounds) -> Iterator[R
         raw_name = directory[at : at + name_size]
         extra = directory[at + name_size : at + name_size + extra_size]
         at += name_size + extra_size + comment_size
+        narrow = (size, compressed_size, header_offset)
         size, compressed_size, header_offset = _widen(extra, size, compressed_size, header_offset)
         yield Record(
             raw_name=raw_name,
@@ -260,6 +265,7 @@ def read_records(stream: BinaryIO, end: EndRecord, bounds: Bounds) -> Iterator[R
             disk=disk,
             attributes=attributes,
             extra=extra,
+            narrow=narrow,
         )
 
 
@@ -269,7 +275,7 @@ def read_local(stream: BinaryIO, offset: int) -> LocalHeader:
     Raises:
         ArchiveBroken: there is none.
     """
-    fixed = _read_at(stream, offset, _LOCAL.size)
+    fixed = read_at(stream, offset, _LOCAL.size)
     if len(fixed) < _LOCAL.size or not fixed.startswith(LOCAL_SIGNATURE):
         raise broken(f"expected a member's local header at {offset}, got something else")
     _, _, flags, method, _, _, crc32, compressed_size, size, name_size, extra_size = _LOCAL.unpack(fixed)
@@ -286,7 +292,7 @@ def read_local(stream: BinaryIO, offset: int) -> LocalHeader:
         compressed_size=wide_compressed,
         size=wide_size,
         extra=extra,
-        zip64=any(kind == EXTRA_ZIP64 for kind, _ in extra_fields(extra)),
+        narrow=(size, compressed_size),
         data_offset=offset + _LOCAL.size + name_size + extra_size,
     )
 
@@ -306,6 +312,36 @@ def extra_fields(extra: bytes) -> Iterator[tuple[int, bytes]]:
 def extra_is_whole(extra: bytes) -> bool:
     """Whether the extra fields fill their room exactly."""
     return sum(_EXTRA_HEADER.size + len(body) for _, body in extra_fields(extra)) == len(extra)
+
+
+def zip64_agrees(extra: bytes, narrow: tuple[int, ...]) -> bool:
+    """Whether the zip64 field holds just the numbers that are left to it.
+
+    Some writers (Bazel's) repeat the sizes of every member in the local header; that is fine when they are the same.
+    """
+    bodies = [body for kind, body in extra_fields(extra) if kind == EXTRA_ZIP64]
+    left = [index for index, number in enumerate(narrow) if number == FULL_32]
+    if not bodies:
+        return not left
+    if len(bodies) > 1:
+        return False
+    size, compressed_size, header_offset = _widen(extra, *(*narrow, 0)[:3])
+    wide = (size, compressed_size, header_offset)
+    allowed = [struct.pack(f"<{len(left)}Q", *(wide[index] for index in left))] if left else []
+    allowed += [struct.pack("<2Q", *wide[:2]), struct.pack("<3Q", *wide)]
+    # A disk number of four bytes may follow.
+    return any(bodies[0] in (one, one + bytes(4)) for one in allowed)
+
+
+def end64_expected(end: EndRecord, versions: bytes) -> bytes:
+    """The zip64 end record and its locator as they must stand before this end record.
+
+    `versions` are its two numbers that are free.
+    """
+    count, size, start = end.records, end.directory_size, end.directory_offset
+    record = _END64.pack(END64_SIGNATURE, END64_BYTES - 12, 0, 0, 0, 0, count, count, size, start)
+    locator = _LOCATOR64.pack(LOCATOR64_SIGNATURE, 0, start + size, 1)
+    return record[:12] + versions + record[16:] + locator
 
 
 def unicode_path_of(body: bytes, raw_name: bytes) -> str | None:
@@ -342,7 +378,7 @@ def member_decoder(record: Record, stream: BinaryIO, local: LocalHeader) -> tupl
     if record.method == BZIP2:
         return bz2.BZ2Decompressor(), 0
     if record.method == LZMA:
-        return _zip_lzma_decoder(_read_at(stream, local.data_offset, 9)), 9
+        return _zip_lzma_decoder(read_at(stream, local.data_offset, 9)), 9
     raise broken(f"expected a known compression method, got {record.method} for {quoted(record.path)}")
 
 
