@@ -1,0 +1,296 @@
+"""Fetches bytes over HTTP from somebody who may mean harm: bounded in time, rate, redirects and decompression.
+
+Nothing here is trusted or checked for content; that is the verifier's part. Nothing here retries once the first
+byte has come: what was received may already have been passed on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+import zlib
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+from urllib.parse import urljoin, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HTTPError
+from urllib3.exceptions import TimeoutError as HTTPTimeoutError
+from urllib3.response import BaseHTTPResponse, HTTPResponse
+
+from wheelmark import __version__
+from wheelmark.errors import Unavailable, Untrusted
+
+CHUNK_BYTES = 64 * 1024
+MAX_REDIRECTS = 3
+MAX_ZSTD_WINDOW_BYTES = 8 * 1024 * 1024  # RFC 8878 § 3.1.1.1.2: what every decoder should support
+ATTEMPTS = 3
+RETRY_PAUSES_SECONDS = (0.2, 0.8)
+_AWAY_STATUSES = frozenset({502, 503, 504})
+_REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
+
+
+class Kind(Enum):
+    """What is fetched, because not all may arrive in the same way."""
+
+    METADATA = "metadata"  # TUF metadata and pages: small, may be compressed, never redirected
+    FILE = "file"  # bytes that a page names by hash: exactly as stored, perhaps redirected to an object store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How long an answer may take. A slow sender is stopped even if it never pauses for long (PEP 458)."""
+
+    connect_seconds: float = 10
+    gap_seconds: float = 20  # between two pieces
+    headers_seconds: float = 20  # until the headers are complete
+    metadata_seconds: float = 60  # until a metadata file or page is complete
+    grace_seconds: float = 20  # before the rate of a file counts
+    min_bytes_per_second: int = 2048  # average since the start, for files
+
+
+class HttpStatus(Unavailable):
+    """An answer that is not the thing asked for."""
+
+    def __init__(self, url: str, status: int) -> None:
+        super().__init__(f"{url}: expected status 200, got {status}", code="http-status")
+        self.status = status
+
+
+class Fetcher(Protocol):
+    """The network, as the verifier sees it."""
+
+    def stream(self, url: str, kind: Kind) -> Generator[bytes]:
+        """The body in pieces of at most `CHUNK_BYTES`; endless when the sender is, so the caller counts.
+
+        Raises:
+            HttpStatus: the status is not 200.
+            Unavailable: no connection, or too slow.
+            Untrusted: a redirect or an encoding that we do not take.
+        """
+
+
+class HttpFetcher:
+    """`Fetcher` over urllib3, through the proxies of the environment. May be used by several threads at once."""
+
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._limits = limits or Limits()
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._proxies = getproxies()
+        self._managers: dict[str | None, urllib3.PoolManager] = {}
+        self._lock = threading.Lock()
+
+    def stream(self, url: str, kind: Kind) -> Generator[bytes]:
+        """See `Fetcher.stream`."""
+        started = self._monotonic()
+        response = self._open(url, kind)
+        complete = False
+        try:
+            pieces = self._pieces(response, kind, started)
+            if kind is Kind.FILE:
+                yield from pieces
+            else:
+                yield from _decoded(pieces, response.headers.get("Content-Encoding", "identity"))
+            complete = True
+        except HTTPTimeoutError as error:
+            raise _too_slow(url) from error
+        except (HTTPError, OSError) as error:
+            raise Unavailable(f"{url}: expected the whole answer, got {error}", code="connection") from error
+        finally:
+            # A connection with bytes still under way must not serve the next request.
+            response.release_conn() if complete else response.close()
+
+    def _open(self, url: str, kind: Kind) -> BaseHTTPResponse:
+        for _ in range(MAX_REDIRECTS + 1):
+            response = self._request(url, kind)
+            if response.status == 200:
+                return response
+            response.close()
+            if response.status not in _REDIRECT_STATUSES:
+                raise HttpStatus(url, response.status)
+            url = _redirected(url, response.headers.get("Location", ""), kind)
+        raise Untrusted(f"{url}: expected at most {MAX_REDIRECTS} redirects, got more", code="redirect")
+
+    def _request(self, url: str, kind: Kind) -> BaseHTTPResponse:
+        headers = {
+            "User-Agent": f"wheelmark/{__version__}",
+            "Accept-Encoding": "identity" if kind is Kind.FILE else "gzip, zstd",
+        }
+        timeout = urllib3.Timeout(connect=self._limits.connect_seconds, read=self._limits.gap_seconds)
+        for attempt in range(ATTEMPTS):
+            last = attempt == ATTEMPTS - 1
+            try:
+                response = self._manager(url).request(
+                    "GET",
+                    url,
+                    headers=headers,
+                    timeout=timeout,
+                    retries=False,
+                    redirect=False,
+                    preload_content=False,
+                    decode_content=False,
+                )
+            except HTTPTimeoutError as error:
+                raise _too_slow(url) from error
+            except (HTTPError, OSError) as error:
+                if last:
+                    raise Unavailable(f"{url}: expected an answer, got {error}", code="connection") from error
+            else:
+                if last or response.status not in _AWAY_STATUSES:
+                    return response
+                response.close()
+            self._sleep(RETRY_PAUSES_SECONDS[attempt])
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _pieces(self, response: BaseHTTPResponse, kind: Kind, started: float) -> Iterator[bytes]:
+        """What arrives, as it arrives: `read1` returns after one read from the network, so that time is looked at."""
+        limits, received = self._limits, 0
+        while piece := response.read1(CHUNK_BYTES, decode_content=False):
+            received += len(piece)
+            elapsed = self._monotonic() - started
+            if kind is Kind.METADATA and elapsed > limits.metadata_seconds:
+                raise _too_slow(response.url or "")
+            if elapsed > limits.grace_seconds and received < elapsed * limits.min_bytes_per_second:
+                raise _too_slow(response.url or "")
+            yield piece
+
+    def _manager(self, url: str) -> urllib3.PoolManager:
+        parts = urlsplit(url)
+        proxy = self._proxies.get(parts.scheme) or self._proxies.get("all")
+        if proxy is not None and proxy_bypass(parts.hostname or ""):
+            proxy = None
+        with self._lock:
+            if proxy not in self._managers:
+                self._managers[proxy] = _pool_manager(proxy, self._limits.headers_seconds)
+            return self._managers[proxy]
+
+
+def _pool_manager(proxy: str | None, headers_seconds: float) -> urllib3.PoolManager:
+    """A pool whose connections give up when the headers drip in: urllib3 only bounds each single read."""
+
+    class Connection(HTTPConnection):
+        def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as in urllib3
+            with _Deadline(self, headers_seconds):
+                return super().getresponse()
+
+    class SecureConnection(HTTPSConnection):
+        def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as in urllib3
+            with _Deadline(self, headers_seconds):
+                return super().getresponse()
+
+    class Pool(HTTPConnectionPool):
+        ConnectionCls = Connection
+
+    class SecurePool(HTTPSConnectionPool):
+        ConnectionCls = SecureConnection
+
+    manager = urllib3.PoolManager(maxsize=16) if proxy is None else urllib3.ProxyManager(proxy, maxsize=16)
+    manager.pool_classes_by_scheme = {"http": Pool, "https": SecurePool}
+    return manager
+
+
+class _Deadline:
+    """Shuts the socket down when the block takes too long, which wakes the thread that reads from it."""
+
+    def __init__(self, connection: HTTPConnection, seconds: float) -> None:
+        self._socket = connection.sock
+        self._passed = False
+        self._timer = threading.Timer(seconds, self._pass)
+        self._timer.daemon = True
+
+    def __enter__(self) -> None:
+        self._timer.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self._timer.cancel()
+        if self._passed and error is not None:
+            raise TimeoutError("the headers took too long") from error
+
+    def _pass(self) -> None:
+        self._passed = True
+        if self._socket is not None:
+            # Not `SSLSocket.shutdown`, which also forgets the TLS state that the reading thread is using.
+            with contextlib.suppress(OSError):  # already closed, which is what we want
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+
+def _redirected(url: str, location: str, kind: Kind) -> str:
+    """The next address. A file is known by its hash wherever it comes from; metadata is taken from the index only."""
+    target = urljoin(url, location)
+    allowed = ("https",) if urlsplit(url).scheme == "https" else ("http", "https")
+    if kind is Kind.METADATA or not location or urlsplit(target).scheme not in allowed:
+        raise Untrusted(f"{url}: expected the bytes themselves, got a redirect to {target[:200]!r}", code="redirect")
+    return target
+
+
+def _decoded(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
+    """The body without its `Content-Encoding`, in pieces of at most `CHUNK_BYTES` whatever the ratio."""
+    match encoding.strip().lower():
+        case "identity" | "":
+            return pieces
+        case "gzip" | "x-gzip":
+            return _gunzipped(pieces)
+        case "zstd":
+            return _unzstandarded(pieces)
+        case other:
+            raise Untrusted(f"expected gzip, zstd or no encoding, got {other[:40]!r}", code="encoding")
+
+
+def _gunzipped(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    decoder = zlib.decompressobj(wbits=31)
+    try:
+        for piece in pieces:
+            rest = piece
+            while True:
+                decoded = decoder.decompress(rest, CHUNK_BYTES)
+                if decoded:
+                    yield decoded
+                rest = decoder.unconsumed_tail
+                # A full piece may leave more inside the decoder even when all input is consumed.
+                if decoder.eof or (not rest and len(decoded) < CHUNK_BYTES):
+                    break
+    except zlib.error as error:
+        raise Untrusted(f"expected gzip, got {error}", code="encoding") from error
+    if not decoder.eof:
+        raise Untrusted("expected a whole gzip stream, got a part", code="encoding")
+
+
+def _unzstandarded(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    import zstandard  # only when an index uses it: it is a tenth of our start-up time
+
+    decoder = zstandard.ZstdDecompressor(max_window_size=MAX_ZSTD_WINDOW_BYTES)
+    try:
+        yield from decoder.read_to_iter(_PieceReader(pieces), write_size=CHUNK_BYTES)  # type: ignore[arg-type]  # wants only `read`
+    except zstandard.ZstdError as error:
+        raise Untrusted(f"expected zstd, got {error}", code="encoding") from error
+
+
+class _PieceReader:
+    """Pieces behind the `read` that zstandard asks for; it accepts fewer bytes than it asked for."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._rest = b""
+
+    def read(self, size: int) -> bytes:
+        piece = self._rest or next(self._pieces, b"")
+        self._rest = piece[size:]
+        return piece[:size]
+
+
+def _too_slow(url: str) -> Unavailable:
+    return Unavailable(f"{url}: expected an answer in bounded time, got too little of it", code="slow-retrieval")

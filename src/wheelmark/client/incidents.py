@@ -1,0 +1,61 @@
+"""What went wrong while an installer was running: the first incident decides how the run ends."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from wheelmark.errors import Untrusted, WheelmarkError
+
+# What to do about a refusal, by the code of the error; the message itself says what was expected and what came.
+_ADVICE = {
+    "expired": "check this machine's clock, then tell the index's operators: it or a mirror serves old metadata",
+    "rollback": "do not go on: the index, or somebody on the way, offers an older state than was seen before",
+    "signature": "do not go on; ask the operators whether keys were changed, and whether your root is theirs",
+    "root-fingerprint": "compare the fingerprint with the operators by another way before trusting anything",
+    "egress": "take it from the verified index, or install it without wheelmark if you trust its source",
+    "redirect": "ask the operators for the index's own address",
+}
+_ADVICE_ELSE = "try once more; if it stays, tell the index's operators, for a mirror or the network changes bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One answer that was withheld from the installer."""
+
+    error: WheelmarkError
+
+    @property
+    def refused(self) -> bool:
+        """True when bytes came and were wrong; False when something did not come."""
+        return isinstance(self.error, Untrusted)
+
+    def line(self) -> str:
+        """The one line for standard error: what was expected, what came, what to do."""
+        said = " ".join(str(self.error).split())  # whatever came from outside stays on this line
+        if not self.refused:
+            return f"wheelmark: unavailable: {said}"
+        return f"wheelmark: refused: {said}; {_ADVICE.get(self.error.code, _ADVICE_ELSE)}"
+
+
+class Incidents:
+    """Collects incidents from all threads; `notify` is called for each, in the thread where it happened."""
+
+    def __init__(self, notify: Callable[[Incident], None] | None = None) -> None:
+        self._lock = threading.Lock()
+        self._all: list[Incident] = []
+        self.notify = notify
+
+    def add(self, error: WheelmarkError) -> None:
+        """Note an incident."""
+        incident = Incident(error)
+        with self._lock:
+            self._all.append(incident)
+        if self.notify is not None:
+            self.notify(incident)
+
+    def worst(self) -> Incident | None:
+        """The first refusal, or else the first of the others."""
+        with self._lock:
+            return next((one for one in self._all if one.refused), self._all[0] if self._all else None)

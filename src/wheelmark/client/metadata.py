@@ -1,0 +1,176 @@
+"""Trusted metadata of one index: python-tuf's unmodified `Updater`, kept while it is fresh.
+
+An `Updater` refreshes once, is not thread-safe and must have its directory for itself. So there is one lock (threads
+and processes), and a new `Updater` only when `timestamp.json` has changed: building one parses the whole snapshot.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urljoin
+
+from filelock import FileLock, Timeout
+from tuf.api.exceptions import (
+    BadVersionNumberError,
+    DownloadError,
+    DownloadHTTPError,
+    DownloadLengthMismatchError,
+    ExpiredMetadataError,
+    LengthOrHashMismatchError,
+    RepositoryError,
+    UnsignedMetadataError,
+)
+from tuf.api.metadata import Metadata, TargetFile, Timestamp  # type: ignore[attr-defined]  # tuf re-exports without saying so
+from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig  # type: ignore[attr-defined]  # tuf re-exports without saying so
+
+from wheelmark.client.fetching import Fetcher, HttpStatus, Kind
+from wheelmark.errors import Unavailable, Untrusted, WheelmarkError
+
+FRESH_SECONDS = 1.0  # one run of an installer asks for many pages at once: they come from one snapshot
+MAX_UPDATER_SECONDS = 3600.0  # so that snapshot and bins cannot expire unnoticed in a proxy that runs for weeks
+LOCK_SECONDS = 60.0
+MAX_TIMESTAMP_BYTES = 16 * 1024
+
+# The most specific class first: an expired timestamp is also a `RepositoryError`.
+_CODES: tuple[tuple[type[Exception], str], ...] = (
+    (ExpiredMetadataError, "expired"),
+    (UnsignedMetadataError, "signature"),
+    (BadVersionNumberError, "rollback"),
+    (LengthOrHashMismatchError, "hash"),
+    (RepositoryError, "metadata"),
+)
+
+
+@contextmanager
+def converted_errors() -> Iterator[None]:
+    """Turns python-tuf's errors into ours. Untrusted is what arrived and is wrong, Unavailable what did not arrive."""
+    try:
+        yield
+    except WheelmarkError:
+        raise
+    except DownloadLengthMismatchError as error:
+        raise Untrusted(str(error), code="endless-data") from error
+    except DownloadError as error:
+        raise Unavailable(str(error), code="connection") from error
+    except RepositoryError as error:
+        code = next(code for kind, code in _CODES if isinstance(error, kind))
+        raise Untrusted(str(error), code=code) from error
+    except OSError as error:
+        raise Unavailable(f"cannot read or write the metadata cache: {error}", code="cache") from error
+
+
+class TufFetcher(FetcherInterface):
+    """Our network under python-tuf's interface; remembers what the address `watched` answered last."""
+
+    def __init__(self, fetcher: Fetcher, watched: str = "") -> None:
+        self._fetcher = fetcher
+        self._watched = watched
+        self.last_answer = b""
+
+    def _fetch(self, url: str) -> Iterator[bytes]:
+        received = []
+        try:
+            for piece in self._fetcher.stream(url, Kind.METADATA):
+                if url == self._watched:
+                    received.append(piece)
+                yield piece
+        except HttpStatus as error:
+            raise DownloadHTTPError(str(error), error.status) from error
+        if url == self._watched:
+            self.last_answer = b"".join(received)
+
+
+class TrustedMetadata:
+    """Looks targets up in metadata that is signed, unexpired and never older than what was seen before.
+
+    `directory` keeps what has been seen: whoever deletes it takes the memory of versions with it, and expiry dates
+    are then all that bounds a rollback. One directory belongs to one index.
+    """
+
+    def __init__(
+        self,
+        metadata_url: str,
+        trusted_root: bytes,
+        directory: Path,
+        *,
+        fetcher: Fetcher,
+        now: Callable[[], datetime],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._metadata_url = metadata_url
+        self._timestamp_url = urljoin(metadata_url, "timestamp.json")
+        self._root = trusted_root
+        self._directory = directory
+        self._fetcher = TufFetcher(fetcher, watched=self._timestamp_url)
+        self._now = now
+        self._monotonic = monotonic
+        self._thread_lock = threading.Lock()
+        self._updater: Updater | None = None
+        self._seen_timestamp = b""
+        self._expires_at = datetime.min.replace(tzinfo=UTC)
+        self._built_at = self._checked_at = 0.0
+
+    def find(self, target_path: str) -> TargetFile | None:
+        """What the repository says of a target; None is proof that it says nothing (its bin is complete and signed).
+
+        Raises:
+            Untrusted: a signature, version, hash, length or expiry fails.
+            Unavailable: the network, or the metadata directory.
+        """
+        with self._locked(), converted_errors():
+            updater = self._fresh_updater()
+            try:
+                return updater.get_targetinfo(target_path)
+            except DownloadHTTPError:
+                # The bins of a superseded snapshot are deleted in time. PEP 458: begin again from the timestamp.
+                return self._new_updater().get_targetinfo(target_path)
+
+    def forget(self) -> None:
+        """Ask for the timestamp at the next look-up, however fresh the last one is."""
+        self._updater = None
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with self._thread_lock:
+            try:
+                self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+                with FileLock(self._directory / ".lock", timeout=LOCK_SECONDS):
+                    yield
+            except Timeout as error:
+                message = f"{self._directory}: expected the lock within {LOCK_SECONDS:.0f} s, another process has it"
+                raise Unavailable(message, code="cache") from error
+
+    def _fresh_updater(self) -> Updater:
+        if self._updater is None:
+            return self._new_updater()
+        if self._monotonic() - self._checked_at < FRESH_SECONDS and self._now() < self._expires_at:
+            return self._updater
+        timestamp = self._fetcher.download_bytes(self._timestamp_url, MAX_TIMESTAMP_BYTES)
+        aged = self._monotonic() - self._built_at > MAX_UPDATER_SECONDS
+        if timestamp == self._seen_timestamp and self._now() < self._expires_at and not aged:
+            self._checked_at = self._monotonic()
+            return self._updater
+        return self._new_updater()
+
+    def _new_updater(self) -> Updater:
+        """A refreshed `Updater`: the whole workflow of TUF specification § 5.3 to 5.6, in its order."""
+        self._updater = None  # whatever fails below, the old state is not used on
+        started = self._monotonic()
+        updater = Updater(
+            metadata_dir=str(self._directory),
+            metadata_base_url=self._metadata_url,
+            fetcher=self._fetcher,
+            config=UpdaterConfig(timestamp_max_length=MAX_TIMESTAMP_BYTES),
+            bootstrap=self._root,
+        )
+        updater.refresh()
+        trusted = Metadata[Timestamp].from_bytes((self._directory / "timestamp.json").read_bytes())
+        self._seen_timestamp, self._expires_at = self._fetcher.last_answer, trusted.signed.expires
+        self._built_at = self._checked_at = started
+        self._updater = updater
+        return updater

@@ -1,0 +1,160 @@
+"""The verifying client as a library.
+
+verifier = Verifier("https://index.example.org/simple/", root_json, cache_dir)
+page = verifier.page("demo")            # None: proof that the index has no such project
+if page is not None:
+    for file in page.files:
+        for piece in verifier.open_file(file):
+            ...                         # the last piece comes only when size and sha256 are right
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Generator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tuf.api.metadata import TargetFile  # type: ignore[attr-defined]  # tuf re-exports without saying so
+
+from wheelmark.client.address import IndexAddress
+from wheelmark.client.fetching import Fetcher, HttpFetcher, HttpStatus, Kind
+from wheelmark.client.metadata import TrustedMetadata, converted_errors
+from wheelmark.errors import Refused, Untrusted
+from wheelmark.simple import MAX_PAGE_BYTES, ProjectPage, SimpleFile, parse_page_json
+from wheelmark.simple._dist import NormalizedName, is_normalized
+
+MAX_CORE_METADATA_BYTES = 16 * 1024 * 1024  # a page gives its hash, not its size
+MAX_PAGES_IN_MEMORY = 512
+
+
+def utc_now() -> datetime:
+    """The clock that is used when none is passed in."""
+    return datetime.now(UTC)
+
+
+class Verifier:
+    """Pages and files of one index, each verified up to the trusted root. May be used by several threads at once.
+
+    The chain: root → timestamp → snapshot → targets → bin → page (TUF specification § 5) → file, core metadata
+    (sha256 and size in the page). `cache_dir` belongs to this index alone and should outlive the run: it holds
+    the memory against rollback.
+    """
+
+    def __init__(
+        self,
+        index_url: str,
+        trusted_root: bytes,
+        cache_dir: Path,
+        *,
+        fetcher: Fetcher | None = None,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self.address = IndexAddress.parse(index_url)
+        self._fetcher = fetcher or HttpFetcher()
+        self._metadata = TrustedMetadata(
+            self.address.metadata_url, trusted_root, cache_dir / "metadata", fetcher=self._fetcher, now=now
+        )
+        self._pages: OrderedDict[str, ProjectPage] = OrderedDict()  # by sha256, so nothing in it grows old
+        self._pages_lock = threading.Lock()
+
+    def page(self, name: str) -> ProjectPage | None:
+        """The project's page as the index last published it; None is proof that there is no such project.
+
+        Raises:
+            Refused: `name` is not normalized.
+            Untrusted: anything from the root to the page fails verification.
+            Unavailable: the index does not answer.
+        """
+        if not is_normalized(name):
+            raise Refused.because("name", "name", f"expected a normalized project name, got {name[:100]!r}")
+        target_path = f"simple/{name}/index.json"
+        target = self._metadata.find(target_path)
+        if target is None:
+            return None
+        try:
+            return self._page(NormalizedName(name), target)
+        except HttpStatus:
+            # Published again since the last look, and the old page deleted: once more from the timestamp.
+            self._metadata.forget()
+            target = self._metadata.find(target_path)
+            return None if target is None else self._page(NormalizedName(name), target)
+
+    def open_file(self, file: SimpleFile) -> Generator[bytes]:
+        """The bytes of a file that a verified page lists. The last piece comes after all has been verified.
+
+        Raises:
+            Untrusted: more bytes than the page says, fewer, or others. What was yielded before must be thrown away.
+            Unavailable: the index does not answer, or too slowly.
+        """
+        held = b""
+        received = 0
+        digest = hashlib.sha256()
+        with closing(self._fetcher.stream(self.address.file_url(file), Kind.FILE)) as pieces:
+            for piece in pieces:
+                received += len(piece)
+                if received > file.size:
+                    raise _wrong(file, f"{file.size} bytes", "more")
+                digest.update(piece)
+                if held:
+                    yield held
+                held = piece
+        if received != file.size:
+            raise _wrong(file, f"{file.size} bytes", f"{received}")
+        if digest.hexdigest() != file.sha256:
+            raise _wrong(file, f"sha256 {file.sha256}", digest.hexdigest())
+        if held:
+            yield held
+
+    def metadata(self, file: SimpleFile) -> bytes:
+        """The core metadata of a file (PEP 658), verified by the hash in the page.
+
+        Raises:
+            Refused: the page names none for this file.
+            Untrusted: the bytes are not those of the hash.
+            Unavailable: the index does not answer.
+        """
+        if file.core_metadata_sha256 is None:
+            raise Refused.because("no-core-metadata", "file", f"expected core metadata for {file.filename}, got none")
+        raw = self._download(self.address.core_metadata_url(file), MAX_CORE_METADATA_BYTES)
+        came = hashlib.sha256(raw).hexdigest()
+        if came != file.core_metadata_sha256:
+            raise _wrong(file, f"core metadata with sha256 {file.core_metadata_sha256}", came)
+        return raw
+
+    def _page(self, name: NormalizedName, target: TargetFile) -> ProjectPage:
+        sha256 = target.hashes.get("sha256")
+        if sha256 is None or target.length > MAX_PAGE_BYTES:
+            raise Untrusted(f"{target.path}: expected a sha256 and at most {MAX_PAGE_BYTES} bytes", code="target")
+        with self._pages_lock:
+            page = self._pages.get(sha256)
+        if page is None or page.name != name:
+            page = self._fetch_page(name, target, sha256)
+            with self._pages_lock:
+                self._pages[sha256] = page
+                if len(self._pages) > MAX_PAGES_IN_MEMORY:
+                    self._pages.popitem(last=False)
+        return page
+
+    def _fetch_page(self, name: NormalizedName, target: TargetFile, sha256: str) -> ProjectPage:
+        # TUF specification § 5.7.3: with consistent snapshots the file name is prefixed with its hash.
+        raw = self._download(f"{self.address.targets_url}simple/{name}/{sha256}.index.json", target.length)
+        with converted_errors():
+            target.verify_length_and_hashes(raw)
+        return parse_page_json(raw, expected_name=name)
+
+    def _download(self, url: str, max_bytes: int) -> bytes:
+        received = bytearray()
+        with closing(self._fetcher.stream(url, Kind.METADATA)) as pieces:
+            for piece in pieces:
+                received += piece
+                if len(received) > max_bytes:
+                    raise Untrusted(f"{url}: expected at most {max_bytes} bytes, got more", code="endless-data")
+        return bytes(received)
+
+
+def _wrong(file: SimpleFile, expected: str, got: str) -> Untrusted:
+    return Untrusted(f"{file.filename}: expected {expected}, got {got}", code="file")

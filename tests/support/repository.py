@@ -1,0 +1,271 @@
+"""A small signed index, built with python-tuf's own Metadata API, and a server for it that can be told to misbehave.
+
+Independent of `wheelmark.trust` and of the server, so that the client is proven against the standard and not
+against our own idea of it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any
+
+from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]  # re-exported without saying so
+from tuf.api.metadata import (  # type: ignore[attr-defined]  # tuf re-exports without saying so
+    DelegatedRole,
+    Delegations,
+    Key,
+    Metadata,
+    MetaFile,
+    Root,
+    Snapshot,
+    SuccinctRoles,
+    TargetFile,
+    Targets,
+    Timestamp,
+)
+from tuf.api.serialization.json import JSONSerializer
+
+from support.client import a_wheel, core_metadata_of
+from wheelmark.simple import ProjectPage, SimpleFile, Status, file_url, render_page_json
+from wheelmark.simple._dist import NormalizedName, parse_filename
+
+ROLES = ("root", "targets", "bins", "bin", "snapshot", "timestamp")
+BIT_LENGTH = 2
+UPLOADED_AT = datetime(2026, 3, 1, tzinfo=UTC)
+YEAR = timedelta(days=365)
+
+
+class SignedRepository:
+    """What lies on the server, by path, and the keys to sign it. Change it, then `publish()`."""
+
+    def __init__(self) -> None:
+        self.signers = {role: CryptoSigner.generate_ed25519() for role in ROLES}
+        self.objects: dict[str, bytes] = {}
+        self.pages: dict[str, bytes] = {}  # what is signed; may be set to anything
+        self.page_files: dict[str, dict[str, SimpleFile]] = {}
+        self.expires_in: dict[str, timedelta] = {}  # by role, a year unless said
+        self._versions = dict.fromkeys(("root", "snapshot", "timestamp"), 0)
+        self._bins: dict[str, tuple[int, bytes]] = {}
+        self.root = Root(expires=self._expires("root"), consistent_snapshot=True)
+        for role in ("root", "targets", "snapshot", "timestamp"):
+            self.root.add_key(self._key(role), role)
+        self.publish_root()
+        self._publish_delegators()
+        self.publish()
+
+    @property
+    def root_bytes(self) -> bytes:
+        """The first root: what a user gets by hand."""
+        return self.objects["/tuf/1.root.json"]
+
+    def add_wheel(
+        self, name: str, version: str = "1.0", *, requires: Iterable[str] = (), filler: int = 0
+    ) -> SimpleFile:
+        """A wheel of a project, with core metadata beside it. Not yet published."""
+        content = a_wheel(name, version, requires=requires, filler=filler)
+        metadata = core_metadata_of(name, version, requires)
+        return self.add_file(f"{name.replace('-', '_')}-{version}-py3-none-any.whl", content, metadata=metadata)
+
+    def add_file(self, filename: str, content: bytes, *, metadata: bytes | None = None) -> SimpleFile:
+        """Any file of a project. Not yet published."""
+        sha256 = hashlib.sha256(content).hexdigest()
+        path = f"/files/{sha256}/{filename}"
+        self.objects[path] = content
+        if metadata is not None:
+            self.objects[f"{path}.metadata"] = metadata
+        file = SimpleFile(
+            filename=filename,
+            sha256=sha256,
+            size=len(content),
+            upload_time=UPLOADED_AT,
+            url=file_url(sha256, filename),
+            core_metadata_sha256=None if metadata is None else hashlib.sha256(metadata).hexdigest(),
+        )
+        name = parse_filename(filename, strict=False).name
+        self.page_files.setdefault(name, {})[filename] = file
+        self.render(name)
+        return file
+
+    def render(self, name: str) -> None:
+        """The project's page from its files."""
+        files = tuple(self.page_files[name].values())
+        versions = dict.fromkeys(str(parse_filename(file.filename, strict=False).version) for file in files)
+        page = ProjectPage(
+            name=NormalizedName(name), files=files, versions=tuple(versions), status=Status.ACTIVE, serial=1
+        )
+        self.pages[name] = render_page_json(page)
+
+    def publish(self) -> None:
+        """Bins that changed, snapshot, and timestamp last."""
+        succinct = self._succinct()
+        rows: dict[str, dict[str, TargetFile]] = {bin_name: {} for bin_name in succinct.get_roles()}
+        for name, raw in self.pages.items():
+            path = f"simple/{name}/index.json"
+            sha256 = hashlib.sha256(raw).hexdigest()
+            self.objects[f"/tuf/targets/simple/{name}/{sha256}.index.json"] = raw
+            rows[succinct.get_role_for_target(path)][path] = TargetFile(len(raw), {"sha256": sha256}, path)
+        meta = {"targets.json": MetaFile(1), "bins.json": MetaFile(1)}
+        for bin_name, targets in rows.items():
+            version, signed = self._bins.get(bin_name, (0, b""))
+            if version == 0 or Metadata[Targets].from_bytes(signed).signed.targets != targets:
+                bin_targets = Targets(version + 1, expires=self._expires("bin"), targets=targets)
+                self._bins[bin_name] = (version + 1, self._sign(bin_targets, "bin"))
+                self.objects[f"/tuf/{version + 1}.{bin_name}.json"] = self._bins[bin_name][1]
+            meta[f"{bin_name}.json"] = MetaFile(self._bins[bin_name][0])
+        version = self._next("snapshot")
+        raw = self._sign(Snapshot(version, expires=self._expires("snapshot"), meta=meta), "snapshot")
+        self.objects[f"/tuf/{version}.snapshot.json"] = raw
+        listed = MetaFile(version, len(raw), {"sha256": hashlib.sha256(raw).hexdigest()})
+        self.publish_timestamp(listed)
+
+    def publish_timestamp(self, snapshot: MetaFile) -> None:
+        """Only the timestamp, naming this snapshot."""
+        timestamp = Timestamp(self._next("timestamp"), expires=self._expires("timestamp"), snapshot_meta=snapshot)
+        self.objects["/tuf/timestamp.json"] = self._sign(timestamp, "timestamp")
+
+    def publish_root(self, *, also_signed_by: Iterable[CryptoSigner] = ()) -> None:
+        """The next version of the root, as `self.root` now stands."""
+        self.root.version = self._next("root")
+        self.root.expires = self._expires("root")
+        metadata = Metadata(self.root)
+        for signer in (self.signers["root"], *also_signed_by):
+            metadata.sign(signer, append=True)
+        self.objects[f"/tuf/{self.root.version}.root.json"] = metadata.to_bytes(JSONSerializer(compact=True))
+
+    def rotate_key(self, role: str) -> None:
+        """Another key for a top-level role, by a new root."""
+        self.root.revoke_key(self.signers[role].public_key.keyid, role)
+        self.signers[role] = CryptoSigner.generate_ed25519()
+        self.root.add_key(self._key(role), role)
+        self.publish_root()
+
+    def _publish_delegators(self) -> None:
+        bins = DelegatedRole("bins", [self._key("bins").keyid], 1, False, paths=["simple/*/index.json"])
+        targets = Targets(expires=self._expires("targets"))
+        targets.delegations = Delegations({bins.keyids[0]: self._key("bins")}, roles={"bins": bins})
+        self.objects["/tuf/1.targets.json"] = self._sign(targets, "targets")
+        delegator = Targets(expires=self._expires("bins"))
+        bin_key = self._key("bin")
+        delegator.delegations = Delegations({bin_key.keyid: bin_key}, succinct_roles=self._succinct())
+        self.objects["/tuf/1.bins.json"] = self._sign(delegator, "bins")
+
+    def _succinct(self) -> SuccinctRoles:
+        return SuccinctRoles([self._key("bin").keyid], 1, BIT_LENGTH, "bins")
+
+    def _key(self, role: str) -> Key:
+        return self.signers[role].public_key
+
+    def _expires(self, role: str) -> datetime:
+        return datetime.now(UTC).replace(microsecond=0) + self.expires_in.get(role, YEAR)
+
+    def _next(self, role: str) -> int:
+        self._versions[role] += 1
+        return self._versions[role]
+
+    def _sign(self, signed: Targets | Snapshot | Timestamp, role: str) -> bytes:
+        metadata: Metadata[Any] = Metadata(signed)
+        metadata.sign(self.signers[role])
+        return metadata.to_bytes(JSONSerializer(compact=True))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the server says instead of the truth. The body may be endless; a length of None closes at the end."""
+
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | Iterable[bytes] = b""
+
+
+Hostile = Callable[[str, bytes | None], Answer | bytes | None]  # path, true bytes → other answer or bytes, None: true
+
+
+class IndexServer:
+    """Serves a repository on a free port of this machine, compressing metadata for clients that accept it."""
+
+    def __init__(self, repository: SignedRepository, hostile: Hostile | None = None) -> None:
+        self.objects: Mapping[str, bytes] = repository.objects
+        self.hostile = hostile
+        self.requests: list[str] = []
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self.origin = f"http://127.0.0.1:{self._server.server_port}"
+        self.index_url = f"{self.origin}/simple/"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+
+    def __enter__(self) -> IndexServer:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def answer(self, path: str, accept_encoding: str) -> Answer:
+        """The answer to a GET of `path`."""
+        self.requests.append(path)
+        true = self.objects.get(path)
+        said = self.hostile(path, true) if self.hostile is not None else None
+        if isinstance(said, Answer):
+            return said
+        body = true if said is None else said
+        if body is None:
+            return Answer(404, {}, b"not here")
+        if path.endswith(".json") and "gzip" in accept_encoding:
+            return Answer(200, {"Content-Encoding": "gzip"}, gzip.compress(body, 1))
+        return Answer(200, {}, body)
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        index = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                answer = index.answer(self.path, self.headers.get("Accept-Encoding", ""))
+                with suppress(OSError):  # the client hangs up when it has seen enough, which is often the point
+                    self._send(answer)
+
+            def _send(self, answer: Answer) -> None:
+                self.send_response(answer.status)
+                for name, value in answer.headers.items():
+                    self.send_header(name, value)
+                if isinstance(answer.body, bytes):
+                    self.send_header("Content-Length", str(len(answer.body)))
+                    self.end_headers()
+                    self.wfile.write(answer.body)
+                    return
+                self.close_connection = True
+                self.send_header("Connection", "close")
+                self.end_headers()
+                for piece in answer.body:
+                    self.wfile.write(piece)
+                    self.wfile.flush()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        return Handler
+
+
+def flipped(raw: bytes) -> bytes:
+    """The same length, one bit in the middle changed."""
+    changed = bytearray(raw)
+    changed[len(raw) // 2] ^= 1
+    return bytes(changed)
+
+
+def endless(piece: bytes = b" " * 65536) -> Iterator[bytes]:
+    """A body without an end."""
+    while True:
+        yield piece
