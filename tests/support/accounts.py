@@ -1,0 +1,65 @@
+"""Builders for accounts: tokens, `Authorization` headers, second factors, users in every role."""
+
+from __future__ import annotations
+
+import base64
+import time
+
+from allauth.account.models import EmailAddress
+from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, generate_totp_secret, hotp_value
+from django.conf import settings
+from pymacaroons import Macaroon
+
+from support.rows import a_project, a_user
+from wheelmark.server.accounts.models import User
+from wheelmark.server.accounts.rules import Role
+from wheelmark.server.accounts.tokens import PREFIX
+from wheelmark.server.projects.models import Collaborator
+from wheelmark.server.projects.models import Role as ProjectRole
+
+PASSWORD = "nine-grey-herons-wade"
+
+
+def basic(token: str, user_name: str = "__token__") -> str:
+    """The header with which twine and uv send a token."""
+    return "Basic " + base64.b64encode(f"{user_name}:{token}".encode()).decode()
+
+
+def narrowed(token: str, *caveats: str) -> str:
+    """The token as a holder would narrow it: caveats added, whatever they say."""
+    macaroon = Macaroon.deserialize(token.removeprefix(PREFIX))
+    for caveat in caveats:
+        macaroon.add_first_party_caveat(caveat)
+    return PREFIX + macaroon.serialize()
+
+
+def a_person(name: str = "ada", *, role: Role = Role.USER, project: str = "demo") -> User:
+    """A user with a password and a confirmed address, in a role on the index or on a project."""
+    user = a_user(name)
+    user.set_password(PASSWORD)
+    user.is_moderator = role is Role.MODERATOR
+    user.is_administrator = role is Role.ADMINISTRATOR
+    user.save()
+    EmailAddress.objects.get_or_create(user=user, email=user.email, defaults={"primary": True, "verified": True})
+    if role in {Role.OWNER, Role.MAINTAINER}:
+        Collaborator.objects.update_or_create(
+            project=a_project(project, owner="somebody"), user=user, defaults={"role": ProjectRole(role.value)}
+        )
+    return user
+
+
+def with_totp(user: User) -> str:
+    """Give a user an authenticator app; returns its secret."""
+    secret = str(generate_totp_secret())
+    TOTP.activate(user, secret)
+    return secret
+
+
+def totp_code(secret: str, *, steps: int = 0) -> str:
+    """The code that an authenticator app would show now, or some steps of 30 s later."""
+    return str(format_hotp_value(hotp_value(secret, int(time.time()) // settings_period() + steps)))
+
+
+def settings_period() -> int:
+    """Seconds that a code is good for."""
+    return int(getattr(settings, "MFA_TOTP_PERIOD", 30))
