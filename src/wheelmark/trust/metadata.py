@@ -189,7 +189,8 @@ def snapshot_bytes(
         )
     _check_integers("version", "bin_versions", bin_versions, least=1)
     first_bin, last_bin = layout.bin_names[0], layout.bin_names[-1]
-    entries = {f"{name}.json": value for name, value in sorted(role_versions.items())}
+    # Sorted by file name and not by role: `claims-0.json` stands before `claims.json`.
+    entries = dict(sorted((f"{name}.json", value) for name, value in role_versions.items()))
     for name, value in role_versions.items():
         _check_integers("version", name, [value], least=1)
         if not is_target_path(name) or "/" in name or first_bin <= name <= last_bin:
