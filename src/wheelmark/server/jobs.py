@@ -62,7 +62,8 @@ def procrastinate_task() -> procrastinate.tasks.Task[Any, Any, Any]:
     from procrastinate.contrib.django import app
 
     if JOB_NAME not in app.tasks:
-        app.task(run_task, name=JOB_NAME, retry=RetryStrategy(max_attempts=MAX_RETRIES, linear_wait=RETRY_SECONDS))
+        retry = RetryStrategy(max_attempts=MAX_RETRIES, linear_wait=RETRY_SECONDS)
+        app.task(name=JOB_NAME, retry=retry)(run_task)
     return app.tasks[JOB_NAME]
 
 
@@ -80,21 +81,25 @@ def run_task(task_path: str, args: list[Any], kwargs: dict[str, Any]) -> None:
 
 def waiting_first_arguments(task: Task[Any, Any], candidates: Collection[Any]) -> set[Any]:
     """Those of the candidates for which a job of this task waits, with the candidate as its first argument."""
-    if apps.is_installed("django_tasks_db"):
-        found = apps.get_model("django_tasks_database", "DBTaskResult")._default_manager.filter(
-            status=TaskResultStatus.READY, task_path=task.module_path, args_kwargs__args__0__in=list(candidates)
-        )
-        return {arguments["args"][0] for arguments in found.values_list("args_kwargs", flat=True)}
-    found = apps.get_model("procrastinate", "ProcrastinateJob")._default_manager.filter(
-        status="todo", task_name=JOB_NAME, args__task_path=task.module_path, args__args__0__in=list(candidates)
-    )
-    return {arguments["args"][0] for arguments in found.values_list("args", flat=True)}
+    if not apps.is_installed("django_tasks_db"):
+        from procrastinate.contrib.django.models import ProcrastinateJob
+
+        jobs = ProcrastinateJob.objects.filter(status="todo", task_name=JOB_NAME, args__task_path=task.module_path)
+        waiting = jobs.filter(args__args__0__in=list(candidates)).values_list("args", flat=True)
+        return {arguments["args"][0] for arguments in waiting}
+    from django_tasks_db.models import DBTaskResult
+
+    rows = DBTaskResult.objects.filter(status=TaskResultStatus.READY, task_path=task.module_path)
+    waiting = rows.filter(args_kwargs__args__0__in=list(candidates)).values_list("args_kwargs", flat=True)
+    return {arguments["args"][0] for arguments in waiting}
 
 
-def sweep(*, finished_before: datetime) -> int:
-    """Delete the rows of embedded jobs that ended, or whose worker died, before this time; return how many."""
+def sweep(*, started_before: datetime) -> int:
+    """Delete the rows of embedded jobs that ended, or whose worker died, and that began before this; say how many."""
     if not apps.is_installed("django_tasks_db"):
         return 0
-    rows = apps.get_model("django_tasks_database", "DBTaskResult")._default_manager
-    deleted, _ = rows.exclude(status=TaskResultStatus.READY).filter(started_at__lt=finished_before).delete()
+    from django_tasks_db.models import DBTaskResult
+
+    done = DBTaskResult.objects.exclude(status=TaskResultStatus.READY).filter(started_at__lt=started_before)
+    deleted, _ = done.delete()
     return int(deleted)

@@ -1,0 +1,135 @@
+"""Numbers for Prometheus at `/metrics`.
+
+Web, workers and publisher are different processes, perhaps on different machines. What the database knows (queues,
+scans, the snapshot and its expiries) is read at each scrape and is the same whichever process is asked; what only
+this web process knows (its requests) is counted here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from django.db import DatabaseError, InterfaceError, connection
+from django.db.models import Count, Max, Min, Sum
+from django.utils import timezone
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from wheelmark.server.projects.models import File
+from wheelmark.server.projects.rules import FileState
+from wheelmark.server.publishing.models import Heartbeat, RoleVersion, Snapshot
+from wheelmark.server.review.models import Scan
+
+registry = CollectorRegistry()
+ProcessCollector(namespace="wheelmark_web", registry=registry)
+
+requests = Counter(
+    "wheelmark_requests", "Requests answered by this web process", ["route", "status"], registry=registry
+)
+upload_seconds = Histogram(
+    "wheelmark_upload_seconds",
+    "Seconds from an upload's first byte to its answer, by this web process",
+    ["status"],
+    buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300),
+    registry=registry,
+)
+
+_children: dict[tuple[str, int], Counter] = {}
+
+
+def count_request(route: str, status: int) -> None:
+    """Count one answered request. `route` is one of a fixed few names, never something from the address."""
+    child = _children.get((route, status))
+    if child is None:
+        child = _children[(route, status)] = requests.labels(route, str(int(status)))
+    child.inc()
+
+
+def exposition() -> tuple[bytes, str]:
+    """The text of `/metrics`, and its content type."""
+    return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
+class DatabaseCollector(Collector):
+    """What the database knows. When it is away, `wheelmark_database_up` says so and the rest is absent."""
+
+    def collect(self) -> Iterator[Metric]:
+        """See prometheus_client."""
+        up = GaugeMetricFamily("wheelmark_database_up", "1 when the database answered this scrape")
+        try:
+            found = [*_file_metrics(timezone.now()), *_scan_metrics(), *_publishing_metrics(timezone.now())]
+        except (DatabaseError, InterfaceError):
+            connection.close()
+            up.add_metric([], 0)
+            yield up
+            return
+        up.add_metric([], 1)
+        yield up
+        yield from found
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: registering the collector must not ask the database."""
+        return []
+
+
+registry.register(DatabaseCollector())
+
+
+def _file_metrics(now: datetime) -> Iterator[Metric]:
+    files = GaugeMetricFamily("wheelmark_files", "Files by state", labels=["state"])
+    oldest = GaugeMetricFamily(
+        "wheelmark_oldest_file_seconds", "How long the file that waits longest has been in this state", labels=["state"]
+    )
+    rows = File.objects.values_list("state").annotate(Count("pk"), Min("state_changed_at"))
+    found = {state: (count, since) for state, count, since in rows}
+    for state in FileState:
+        count, since = found.get(state.value, (0, now))
+        files.add_metric([state.value], count)
+        if state in {FileState.UPLOADED, FileState.VALIDATED, FileState.SCANNED, FileState.HELD}:
+            oldest.add_metric([state.value], max(0.0, (now - since).total_seconds()))
+    yield files
+    yield oldest
+    uploads = CounterMetricFamily("wheelmark_uploads", "Files that were accepted")
+    uploads.add_metric([], sum(count for count, _ in found.values()))
+    yield uploads
+
+
+def _scan_metrics() -> Iterator[Metric]:
+    scans = CounterMetricFamily("wheelmark_scans", "Finished scans by verdict", labels=["verdict"])
+    seconds = CounterMetricFamily("wheelmark_scan_seconds", "Seconds spent in finished scans", labels=["verdict"])
+    for verdict, count, milliseconds in (
+        Scan.objects.order_by().values_list("verdict").annotate(Count("pk"), Sum("elapsed_ms"))
+    ):
+        scans.add_metric([verdict], count)
+        seconds.add_metric([verdict], milliseconds / 1000)
+    yield scans
+    yield seconds
+
+
+def _publishing_metrics(now: datetime) -> Iterator[Metric]:
+    current = Snapshot.objects.order_by("-timestamp_version").first()
+    if current is not None:
+        for name, text, value in (
+            ("wheelmark_snapshot_version", "Version of the current snapshot", current.version),
+            ("wheelmark_snapshot_serial", "Journal serial that it is published up to", current.serial),
+            ("wheelmark_snapshot_projects", "Pages that it lists", current.projects),
+            ("wheelmark_timestamp_age_seconds", "Since it was signed", (now - current.at).total_seconds()),
+        ):
+            yield GaugeMetricFamily(name, text, value=float(value))
+    expiry = GaugeMetricFamily("wheelmark_role_expiry_seconds", "Until this role's metadata expires", labels=["role"])
+    for role, expires_at in RoleVersion.objects.exclude(role__startswith="bins-").values_list("role", "expires_at"):
+        expiry.add_metric([role], (expires_at - now).total_seconds())
+    first = RoleVersion.objects.filter(role__startswith="bins-").aggregate(first=Min("expires_at"))["first"]
+    if first is not None:
+        expiry.add_metric(["bins-first"], (first - now).total_seconds())
+    yield expiry
+    heard = Heartbeat.objects.aggregate(at=Max("at"))["at"]
+    if heard is not None:
+        age = (now - heard).total_seconds()
+        yield GaugeMetricFamily(
+            "wheelmark_publisher_heard_seconds", "Since the publisher last said it lives", value=age
+        )
