@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import time
+from functools import cache
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, generate_totp_secret, hotp_value
 from django.conf import settings
+from django.contrib.auth.hashers import make_password
 from pymacaroons import Macaroon
 
 from support.rows import a_project, a_user
@@ -30,13 +32,19 @@ def narrowed(token: str, *caveats: str) -> str:
     macaroon = Macaroon.deserialize(token.removeprefix(PREFIX))
     for caveat in caveats:
         macaroon.add_first_party_caveat(caveat)
-    return PREFIX + macaroon.serialize()
+    return PREFIX + str(macaroon.serialize())
+
+
+@cache
+def _hashed_password() -> str:
+    """Hashed once for a whole run: argon2 is slow on purpose."""
+    return make_password(PASSWORD)
 
 
 def a_person(name: str = "ada", *, role: Role = Role.USER, project: str = "demo") -> User:
     """A user with a password and a confirmed address, in a role on the index or on a project."""
     user = a_user(name)
-    user.set_password(PASSWORD)
+    user.password = _hashed_password()
     user.is_moderator = role is Role.MODERATOR
     user.is_administrator = role is Role.ADMINISTRATOR
     user.save()
