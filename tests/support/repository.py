@@ -195,8 +195,7 @@ class IndexServer:
         self.objects: Mapping[str, bytes] = repository.objects
         self.hostile = hostile
         self.requests: list[str] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self._server = _QuietServer(("127.0.0.1", 0), self._handler())
         self.origin = f"http://127.0.0.1:{self._server.server_port}"
         self.index_url = f"{self.origin}/simple/"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -230,6 +229,7 @@ class IndexServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
 
             def do_GET(self) -> None:
                 answer = index.answer(self.path, self.headers.get("Accept-Encoding", ""))
@@ -256,6 +256,14 @@ class IndexServer:
                 pass
 
         return Handler
+
+
+class _QuietServer(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Clients that hang up in the middle are what these tests are about."""
 
 
 def flipped(raw: bytes) -> bytes:

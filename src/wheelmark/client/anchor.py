@@ -10,13 +10,12 @@ import hashlib
 import re
 import tempfile
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urljoin
 
 from wheelmark.client.address import IndexAddress
-from wheelmark.client.fetching import Fetcher, Kind
+from wheelmark.client.fetching import Fetcher, download
 from wheelmark.errors import Refused, Unavailable, Untrusted
 
 MAX_ROOT_BYTES = 512_000  # python-tuf's own bound
@@ -93,14 +92,7 @@ def _fingerprint(text: str) -> str:
 
 
 def _fetched(address: IndexAddress, fetcher: Fetcher) -> bytes:
-    url = urljoin(address.metadata_url, FIRST_ROOT)
-    root = bytearray()
-    with closing(fetcher.stream(url, Kind.METADATA)) as pieces:
-        for piece in pieces:
-            root += piece
-            if len(root) > MAX_ROOT_BYTES:
-                raise Untrusted(f"{url}: expected at most {MAX_ROOT_BYTES} bytes, got more", code="endless-data")
-    return bytes(root)
+    return download(fetcher, urljoin(address.metadata_url, FIRST_ROOT), MAX_ROOT_BYTES)
 
 
 def _read(path: Path) -> bytes:

@@ -77,6 +77,22 @@ class Fetcher(Protocol):
         """
 
 
+def download(fetcher: Fetcher, url: str, max_bytes: int) -> bytes:
+    """A whole metadata file or page.
+
+    Raises:
+        Untrusted: longer than `max_bytes`, which is where reading stops; or as `Fetcher.stream`.
+        Unavailable: as `Fetcher.stream`.
+    """
+    received = bytearray()
+    with contextlib.closing(fetcher.stream(url, Kind.METADATA)) as pieces:
+        for piece in pieces:
+            received += piece
+            if len(received) > max_bytes:
+                raise Untrusted(f"{url}: expected at most {max_bytes} bytes, got more", code="endless-data")
+    return bytes(received)
+
+
 class HttpFetcher:
     """`Fetcher` over urllib3, through the proxies of the environment. May be used by several threads at once."""
 

@@ -19,7 +19,6 @@ from tuf.api.exceptions import (
     BadVersionNumberError,
     DownloadError,
     DownloadHTTPError,
-    DownloadLengthMismatchError,
     ExpiredMetadataError,
     LengthOrHashMismatchError,
     RepositoryError,
@@ -28,7 +27,7 @@ from tuf.api.exceptions import (
 from tuf.api.metadata import Metadata, TargetFile, Timestamp  # type: ignore[attr-defined]  # tuf re-exports without saying so
 from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig  # type: ignore[attr-defined]  # tuf re-exports without saying so
 
-from wheelmark.client.fetching import Fetcher, HttpStatus, Kind
+from wheelmark.client.fetching import Fetcher, HttpStatus, Kind, download
 from wheelmark.errors import Unavailable, Untrusted, WheelmarkError
 
 FRESH_SECONDS = 1.0  # one run of an installer asks for many pages at once: they come from one snapshot
@@ -47,19 +46,17 @@ _CODES: tuple[tuple[type[Exception], str], ...] = (
 
 
 @contextmanager
-def converted_errors() -> Iterator[None]:
+def converted_errors(subject: str) -> Iterator[None]:
     """Turns python-tuf's errors into ours. Untrusted is what arrived and is wrong, Unavailable what did not arrive."""
     try:
         yield
     except WheelmarkError:
         raise
-    except DownloadLengthMismatchError as error:
-        raise Untrusted(str(error), code="endless-data") from error
     except DownloadError as error:
-        raise Unavailable(str(error), code="connection") from error
+        raise Unavailable(f"{subject}: expected its metadata, got: {error}", code="connection") from error
     except RepositoryError as error:
         code = next(code for kind, code in _CODES if isinstance(error, kind))
-        raise Untrusted(str(error), code=code) from error
+        raise Untrusted(f"{subject}: expected trusted metadata, got: {error}", code=code) from error
     except OSError as error:
         raise Unavailable(f"cannot read or write the metadata cache: {error}", code="cache") from error
 
@@ -72,17 +69,18 @@ class TufFetcher(FetcherInterface):
         self._watched = watched
         self.last_answer = b""
 
-    def _fetch(self, url: str) -> Iterator[bytes]:
-        received = []
+    def download_bytes(self, url: str, max_length: int) -> bytes:
+        """As python-tuf's own, without the temporary file, and closing the connection when the bound is crossed."""
         try:
-            for piece in self._fetcher.stream(url, Kind.METADATA):
-                if url == self._watched:
-                    received.append(piece)
-                yield piece
+            raw = download(self._fetcher, url, max_length)
         except HttpStatus as error:
             raise DownloadHTTPError(str(error), error.status) from error
         if url == self._watched:
-            self.last_answer = b"".join(received)
+            self.last_answer = raw
+        return raw
+
+    def _fetch(self, url: str) -> Iterator[bytes]:
+        return self._fetcher.stream(url, Kind.METADATA)
 
 
 class TrustedMetadata:
@@ -122,7 +120,7 @@ class TrustedMetadata:
             Untrusted: a signature, version, hash, length or expiry fails.
             Unavailable: the network, or the metadata directory.
         """
-        with self._locked(), converted_errors():
+        with self._locked(), converted_errors(target_path):
             updater = self._fresh_updater()
             try:
                 return updater.get_targetinfo(target_path)
@@ -171,6 +169,8 @@ class TrustedMetadata:
         updater.refresh()
         trusted = Metadata[Timestamp].from_bytes((self._directory / "timestamp.json").read_bytes())
         self._seen_timestamp, self._expires_at = self._fetcher.last_answer, trusted.signed.expires
+        if self._now() >= self._expires_at:  # python-tuf has looked at the machine's clock, not at ours
+            raise ExpiredMetadataError(f"timestamp.json expired at {self._expires_at}")
         self._built_at = self._checked_at = started
         self._updater = updater
         return updater

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 IDLE_SECONDS = 120
+WRITE_BUFFER_BYTES = 64 * 1024
 # For what is refused or away. Not 5xx, which pip and uv repeat for many seconds; not 401, 403 or 404, which uv
 # takes for "not here, look elsewhere". uv stops at any other 4xx, pip treats the page as missing.
 WITHHELD = HTTPStatus.FAILED_DEPENDENCY
@@ -129,6 +130,9 @@ class _Handler(BaseHTTPRequestHandler):
     server_version = f"wheelmark/{__version__}"
     sys_version = ""
     timeout = IDLE_SECONDS
+    # Headers and a small body leave together; otherwise each answer waits 40 ms for a delayed acknowledgement.
+    wbufsize = WRITE_BUFFER_BYTES
+    disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
         proxy = self.server.proxy

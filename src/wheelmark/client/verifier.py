@@ -21,7 +21,7 @@ from pathlib import Path
 from tuf.api.metadata import TargetFile  # type: ignore[attr-defined]  # tuf re-exports without saying so
 
 from wheelmark.client.address import IndexAddress
-from wheelmark.client.fetching import Fetcher, HttpFetcher, HttpStatus, Kind
+from wheelmark.client.fetching import Fetcher, HttpFetcher, HttpStatus, Kind, download
 from wheelmark.client.metadata import TrustedMetadata, converted_errors
 from wheelmark.errors import Refused, Untrusted
 from wheelmark.simple import MAX_PAGE_BYTES, ProjectPage, SimpleFile, parse_page_json
@@ -119,7 +119,7 @@ class Verifier:
         """
         if file.core_metadata_sha256 is None:
             raise Refused.because("no-core-metadata", "file", f"expected core metadata for {file.filename}, got none")
-        raw = self._download(self.address.core_metadata_url(file), MAX_CORE_METADATA_BYTES)
+        raw = download(self._fetcher, self.address.core_metadata_url(file), MAX_CORE_METADATA_BYTES)
         came = hashlib.sha256(raw).hexdigest()
         if came != file.core_metadata_sha256:
             raise _wrong(file, f"core metadata with sha256 {file.core_metadata_sha256}", came)
@@ -141,19 +141,10 @@ class Verifier:
 
     def _fetch_page(self, name: NormalizedName, target: TargetFile, sha256: str) -> ProjectPage:
         # TUF specification § 5.7.3: with consistent snapshots the file name is prefixed with its hash.
-        raw = self._download(f"{self.address.targets_url}simple/{name}/{sha256}.index.json", target.length)
-        with converted_errors():
+        raw = download(self._fetcher, f"{self.address.targets_url}simple/{name}/{sha256}.index.json", target.length)
+        with converted_errors(target.path):
             target.verify_length_and_hashes(raw)
         return parse_page_json(raw, expected_name=name)
-
-    def _download(self, url: str, max_bytes: int) -> bytes:
-        received = bytearray()
-        with closing(self._fetcher.stream(url, Kind.METADATA)) as pieces:
-            for piece in pieces:
-                received += piece
-                if len(received) > max_bytes:
-                    raise Untrusted(f"{url}: expected at most {max_bytes} bytes, got more", code="endless-data")
-        return bytes(received)
 
 
 def _wrong(file: SimpleFile, expected: str, got: str) -> Untrusted:

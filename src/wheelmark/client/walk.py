@@ -79,7 +79,7 @@ class _TopLevel:
     @classmethod
     def refreshed(cls, address: IndexAddress, root: bytes, directory: Path, fetcher: TufFetcher) -> _TopLevel:
         config = UpdaterConfig()
-        with converted_errors():
+        with converted_errors(address.metadata_url):
             Updater(str(directory), address.metadata_url, fetcher=fetcher, config=config, bootstrap=root).refresh()
             return cls(
                 root_version=Metadata.from_bytes((directory / "root.json").read_bytes()).signed.version,
@@ -128,7 +128,7 @@ class _Walk:
         succinct, named = parent.delegations.succinct_roles, parent.delegations.roles
         for name in named or () if succinct is None else succinct.get_roles():
             try:
-                with converted_errors():
+                with converted_errors(name):
                     targets = self._load(name, parent)
             except WheelmarkError as error:
                 self._fault(error.code, name, str(error))
