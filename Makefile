@@ -56,7 +56,7 @@ bench: setup-dev
 docs: setup-dev
 	$(BIN)/sphinx-build --fail-on-warning --quiet docs docs/_build/html
 
-demo: setup
+demo: setup-dev
 	$(BIN)/python tools/demo.py
 
 lock: $(UV)

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 from wheelmark import __version__
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from generate import write_all
+
+write_all()
 
 project = "Wheelmark"
 author = "the Wheelmark developers"

@@ -1,0 +1,190 @@
+"""`wheelmark trust …`: found the signed repository, show its state, check a published one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from wheelmark.errors import Fault
+
+EXIT_FAULTS = 1
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one subcommand; return the exit status."""
+    parser = argparse.ArgumentParser(prog="wheelmark trust", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    init = commands.add_parser(
+        "init", help="make keys and the first signed metadata; does nothing on an index that has them"
+    )
+    status = commands.add_parser("status", help="roles, versions, expiries, keys, and what should be done")
+    for command in (init, status):
+        command.add_argument("--data", type=Path, metavar="DIR", help="the data folder")
+        command.add_argument("--json", action="store_true", help="for machines")
+
+    verify = commands.add_parser("verify", help="check a whole published index as a client would")
+    verify.add_argument("index", metavar="URL", help="address of the Simple API: https://host/simple/")
+    verify.add_argument(
+        "--root", type=Path, metavar="FILE", default=os.environ.get("WHEELMARK_ROOT"), help="trusted root.json"
+    )
+    verify.add_argument("--files", action="store_true", help="download and check every file, too")
+    verify.add_argument("--json", action="store_true", help="for machines")
+
+    arguments = parser.parse_args(argv)
+    if arguments.command == "verify":
+        if arguments.root is None:
+            verify.error("the trusted root is needed: --root FILE or WHEELMARK_ROOT")
+        return _verify(arguments.index, Path(arguments.root), include_files=arguments.files, as_json=arguments.json)
+    if arguments.command == "init":
+        return _init(arguments.data, as_json=arguments.json)
+    return _status(arguments.data, as_json=arguments.json)
+
+
+def _init(data: Path | None, *, as_json: bool) -> int:
+    from wheelmark.server.bootstrap import bootstrap
+    from wheelmark.server.config import load_config
+
+    _prepare(load_config(os.environ, data=data))
+    config = bootstrap(data)
+
+    from django.utils import timezone
+
+    from wheelmark.server.founding import found
+    from wheelmark.server.stores import current_store
+
+    first = found(config, current_store(), now=timezone.now())
+    if first is None:
+        print(json.dumps({"founded": False}) if as_json else f"{config.data} holds a founded index already.")
+        return 0
+    if as_json:
+        made = {"founded": True, "root_sha256": first.root_sha256, "offline_folder": str(first.offline_folder)}
+        made |= {"admin_name": first.admin_name, "admin_password": first.admin_password}
+        print(json.dumps(made))
+        return 0
+    print(f"Founded in {config.data}.")
+    print(f"  root (1 of 1), sha256   {first.root_sha256}")
+    print(f"  offline keys            {first.offline_folder}  (move them away from this machine)")
+    if first.admin_name:
+        print(f"  administrator           {first.admin_name}, password {first.admin_password}  (shown once)")
+    return 0
+
+
+def _prepare(config: Any) -> None:
+    from wheelmark.server.founding import prepare_folders
+
+    prepare_folders(config)
+
+
+def _status(data: Path | None, *, as_json: bool) -> int:
+    from wheelmark.server.bootstrap import bootstrap_existing
+
+    config = bootstrap_existing(data)
+
+    from django.utils import timezone
+
+    from wheelmark.server.publishing.rows import load_state
+    from wheelmark.trust import ExpiryPolicy, due_for_resigning
+
+    state, serial = load_state()
+    now = timezone.now()
+    due = due_for_resigning(state, now, ExpiryPolicy())
+    roles = {
+        **{name: (role.version, role.expires_at) for name, role in state.offline.items()},
+        "snapshot": (state.snapshot.version, state.snapshot.expires_at),
+        "timestamp": (state.timestamp.version, state.timestamp.expires_at),
+    }
+    bins = {
+        "count": state.layout.bin_count,
+        "changed": sum(version > 1 for version in state.bin_versions),
+        "first_expires": min(state.bin_expires_at),
+    }
+    advice = _advice(
+        due.ceremony, clock_behind=due.clock_behind, expired=[n for n, (_, at) in roles.items() if at <= now]
+    )
+    if as_json:
+        shown = {name: {"version": version, "expires_at": at.isoformat()} for name, (version, at) in roles.items()}
+        signers = {"bins": config.bins_key_uri, "snapshot and timestamp": config.timestamp_key_uri}
+        print(
+            json.dumps(
+                {"roles": shown, "bins": bins, "serial": serial, "signers": signers, "advice": advice}, default=str
+            )
+        )
+        return EXIT_FAULTS if advice else 0
+    print(f"{'role':<12}{'version':>9}   expires")
+    for name, (version, at) in roles.items():
+        print(f"{name:<12}{version:>9,}   {_expiry(at, now)}")
+    print(
+        f"{bins['count']:,} bins, {bins['changed']:,} of them changed since the founding; the first expires "
+        f"{_expiry(min(state.bin_expires_at), now)}"
+    )
+    print(f"online key 1 (bins)                  {config.bins_key_uri}")
+    print(f"online key 2 (snapshot, timestamp)   {config.timestamp_key_uri}")
+    print(f"published up to journal serial {serial:,}")
+    for line in advice:
+        print(f"! {line}")
+    return EXIT_FAULTS if advice else 0
+
+
+def _expiry(at: datetime, now: datetime) -> str:
+    hours = (at - now).total_seconds() / 3600
+    when = f"in {hours / 24:.0f} days" if hours >= 48 else f"in {hours:.0f} hours" if hours >= 0 else "EXPIRED"
+    return f"{at:%Y-%m-%d %H:%M} UTC ({when})"
+
+
+def _advice(ceremony: Sequence[str], *, clock_behind: bool, expired: Sequence[str]) -> list[str]:
+    advice = []
+    if expired:
+        advice.append(f"{', '.join(expired)} expired: clients refuse this index; is `wheelmark serve` running?")
+    if ceremony:
+        advice.append(f"{', '.join(ceremony)} will expire soon: sign them again with the offline keys")
+    if clock_behind:
+        advice.append("something expires later than this machine's clock could have signed it: check the clock")
+    return advice
+
+
+def _verify(index: str, root: Path, *, include_files: bool, as_json: bool) -> int:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from wheelmark.client import verify_repository
+    from wheelmark.errors import Refused
+
+    try:
+        trusted = root.read_bytes()
+    except OSError as error:
+        raise Refused.because("root-unreadable", "--root", f"expected a readable root.json, got: {error}") from error
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=as_json or not console.is_terminal, transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def progress(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)
+
+        summary = verify_repository(index, trusted, progress, include_files=include_files)
+    if as_json:
+        counts = {"roles": summary.roles, "pages": summary.pages, "files": summary.files, "bytes": summary.file_bytes}
+        versions = {"root": summary.root_version, "snapshot": summary.snapshot_version}
+        print(json.dumps({"versions": versions, **counts, "faults": [_as_json(fault) for fault in summary.faults]}))
+    else:
+        print(
+            f"root {summary.root_version}, snapshot {summary.snapshot_version:,}: {summary.roles:,} roles, "
+            f"{summary.pages:,} project pages, {summary.files:,} files ({summary.file_bytes:,} bytes)"
+        )
+        for fault in summary.faults:
+            print(f"! {fault}", file=sys.stderr)
+        print("Everything verifies." if not summary.faults else f"{len(summary.faults):,} faults.")
+    return EXIT_FAULTS if summary.faults else 0
+
+
+def _as_json(fault: Fault) -> dict[str, str]:
+    return {"code": fault.code, "field": fault.field, "message": fault.message}
