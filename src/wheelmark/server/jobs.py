@@ -38,7 +38,9 @@ class ProcrastinateBackend(BaseTaskBackend):
     def enqueue(self, task: Task[Any, Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult[Any]:
         """Write the job. Results are not kept: what a task has to say, it writes into the rows that it is about."""
         self.validate_task(task)
-        job = procrastinate_task().configure(queue=task.queue_name, priority=task.priority, schedule_at=task.run_after)
+        from procrastinate.contrib.django import app
+
+        job = register(app).configure(queue=task.queue_name, priority=task.priority, schedule_at=task.run_after)
         job_id = job.defer(task_path=task.module_path, args=list(args), kwargs=dict(kwargs))
         return TaskResult(
             task=task,
@@ -56,10 +58,9 @@ class ProcrastinateBackend(BaseTaskBackend):
         )
 
 
-def procrastinate_task() -> procrastinate.tasks.Task[Any, Any, Any]:
-    """The Procrastinate task that runs Django tasks, registered when it is first asked for."""
+def register(app: procrastinate.App) -> procrastinate.tasks.Task[Any, Any, Any]:
+    """The task of a Procrastinate app that runs Django tasks, made when it is not there yet."""
     from procrastinate import RetryStrategy
-    from procrastinate.contrib.django import app
 
     if JOB_NAME not in app.tasks:
         retry = RetryStrategy(max_attempts=MAX_RETRIES, linear_wait=RETRY_SECONDS)

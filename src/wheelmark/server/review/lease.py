@@ -26,6 +26,9 @@ MAX_ATTEMPTS = 3
 
 log = structlog.get_logger(__name__)
 
+_held: list[Lease] = []
+"""What this process holds: one at most, for a worker scans one file at a time."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
@@ -75,6 +78,7 @@ def _ours(lease: Lease):  # type: ignore[no-untyped-def]  # the manager's own ty
 def renewed(lease: Lease, clock: Callable[[], datetime]) -> Iterator[None]:
     """Keep the lease alive while the block runs, from a thread of its own."""
     done = threading.Event()
+    _held.append(lease)
 
     def keep() -> None:
         try:
@@ -93,5 +97,12 @@ def renewed(lease: Lease, clock: Callable[[], datetime]) -> Iterator[None]:
     try:
         yield
     finally:
+        _held.remove(lease)
         done.set()
         thread.join()
+
+
+def abandon(*, now: datetime) -> None:
+    """Give back what this process holds: it is about to end in the middle of a scan, and not because of the file."""
+    for lease in list(_held):
+        give_back(lease, now=now, pause=timedelta(0))

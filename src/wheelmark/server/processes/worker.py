@@ -1,0 +1,173 @@
+"""The worker process: runs jobs, and finds files that no job will ever look at."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import threading
+import time
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from django.db import Error as DatabaseError
+from django.db import close_old_connections, connection
+from django.utils import timezone
+
+from wheelmark.server.config import Config
+from wheelmark.server.jobs import register, sweep
+from wheelmark.server.logs import configure_logs
+from wheelmark.server.processes.stopping import stop_on_signals
+from wheelmark.server.review.lease import abandon
+from wheelmark.server.review.tasks import reconcile
+
+POLL_SECONDS = 0.05
+"""How long an embedded job waits at most for an idle worker; a look is one indexed query."""
+
+RECONCILE_SECONDS = 2.0
+IDLE = timedelta(seconds=5)
+"""A validated file younger than this still has its job, or the transaction that writes it."""
+
+SWEEP_SECONDS = 3600.0
+KEEP_JOBS = timedelta(days=1)
+FINISH_SECONDS = 4.0
+"""Time for a scan that is running when the worker is told to stop; then its lease is given back."""
+
+HEARTBEAT_SECONDS = 2.0
+STALLED_SECONDS = 8.0
+"""A Procrastinate worker that was not heard for so long is dead, and its jobs go to others."""
+
+ERROR_PAUSE_SECONDS = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+def run_worker(config: Config) -> int:
+    """Run jobs until SIGTERM; returns the exit status."""
+    configure_logs(config.log_format, process="worker")
+    stop = stop_on_signals(then=_leave_soon)
+    if config.on_postgresql:
+        asyncio.run(_run_procrastinate(stop))
+    else:
+        run_embedded(stop)
+    return 0
+
+
+def _leave_soon() -> None:
+    """See that the process ends even if a scan does not: its file goes back, without counting as one that killed us."""
+
+    def leave() -> None:
+        abandon(now=timezone.now())
+        os._exit(0)
+
+    timer = threading.Timer(FINISH_SECONDS, leave)
+    timer.daemon = True
+    timer.start()
+
+
+class Upkeep:
+    """What a worker does beside jobs, each thing at its own pace. The first reconciling is at once."""
+
+    def __init__(self) -> None:
+        self._reconcile_at = self._sweep_at = time.monotonic()
+        self._idle = timedelta(0)
+
+    def __call__(self) -> None:
+        """Do what is due."""
+        now = time.monotonic()
+        if now >= self._reconcile_at:
+            self._reconcile_at = now + RECONCILE_SECONDS
+            reconcile(now=timezone.now(), idle=self._idle)
+            self._idle = IDLE
+        if now >= self._sweep_at:
+            self._sweep_at = now + SWEEP_SECONDS
+            sweep(started_before=timezone.now() - KEEP_JOBS)
+
+
+def run_embedded(stop: threading.Event) -> None:
+    """Run jobs of `django_tasks_db`. Its own worker polls each second, under a lock that keeps writers out."""
+    upkeep, worker = Upkeep(), f"{socket.gethostname()}:{os.getpid()}"
+    while not stop.is_set():
+        try:
+            upkeep()
+            worked = run_next(worker)
+        except DatabaseError as error:
+            log.error("jobs-wait-for-the-database", error=str(error))
+            connection.close()
+            stop.wait(ERROR_PAUSE_SECONDS)
+            continue
+        if not worked:
+            stop.wait(POLL_SECONDS)
+
+
+def run_next(worker: str) -> bool:
+    """Run the next waiting job; False when there is none. A job that fails is marked so, and says why in the log."""
+    from django_tasks_db.models import DBTaskResult
+    from django_tasks_db.utils import exclusive_transaction
+
+    ready = DBTaskResult.objects.ready()
+    if not ready.exists():  # a read takes no lock; most looks end here
+        return False
+    with exclusive_transaction():
+        job = ready.get_locked()
+        if job is None:
+            return False
+        job.claim(worker[:64])
+    try:
+        returned = job.task.call(*job.args_kwargs["args"], **job.args_kwargs["kwargs"])
+    except Exception as error:
+        log.exception("job-failed", job=job.task_path, arguments=job.args_kwargs)
+        job.set_failed(error)
+    else:
+        job.set_successful(returned)
+    return True
+
+
+async def _run_procrastinate(stop: threading.Event) -> None:
+    """Run jobs of Procrastinate: woken by NOTIFY, and taking over those of workers that died."""
+    from procrastinate.contrib.django import DjangoApp, app
+
+    # An app of its own on an asynchronous connection. Jobs that a task asks for still go through Django's connection,
+    # into the task's transaction.
+    worker_app = DjangoApp(connector=app.connector.get_worker_connector())  # type: ignore[attr-defined]  # Django's has
+    register(worker_app)
+    async with worker_app.open_async():
+        work = asyncio.create_task(
+            worker_app.run_worker_async(
+                name=f"{socket.gethostname()}:{os.getpid()}",
+                concurrency=1,
+                install_signal_handlers=False,
+                update_heartbeat_interval=HEARTBEAT_SECONDS,
+                stalled_worker_timeout=STALLED_SECONDS,
+                delete_jobs="successful",
+                shutdown_graceful_timeout=FINISH_SECONDS,
+            )
+        )
+        others = asyncio.create_task(_keep_up(worker_app, stop))
+        done, _ = await asyncio.wait({work, others}, return_when=asyncio.FIRST_COMPLETED)
+        work.cancel()
+        others.cancel()
+        await asyncio.gather(work, others, return_exceptions=True)
+        for finished in done:
+            if not finished.cancelled() and (error := finished.exception()) is not None:
+                raise error
+
+
+async def _keep_up(app: Any, stop: threading.Event) -> None:
+    """Reconcile and take over, until told to stop."""
+    upkeep = Upkeep()
+
+    def keep_up() -> None:
+        close_old_connections()
+        upkeep()
+
+    while not stop.is_set():
+        try:
+            await asyncio.to_thread(keep_up)
+            for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_SECONDS):
+                log.warning("job-taken-over", job=job.id)
+                await app.job_manager.retry_job(job)
+        except DatabaseError as error:
+            log.error("jobs-wait-for-the-database", error=str(error))
+        await asyncio.to_thread(stop.wait, RECONCILE_SECONDS)
