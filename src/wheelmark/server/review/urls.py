@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from wheelmark.server.review import views
+
+app_name = "review"
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", views.queue, name="queue"),
+    path("files/<int:file_id>/", views.case, name="case"),
+    path("files/<int:file_id>/decide", views.decide, name="decide"),
+    path("projects/<str:name>/quarantine", views.quarantine, name="quarantine"),
+]

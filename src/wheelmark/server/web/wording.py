@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -66,6 +67,9 @@ _HIDDEN_CATEGORIES = frozenset({"Cf", "Cc", "Co", "Cs", "Cn", "Zl", "Zp"})
 _DRAWN_AS_NOTHING = frozenset("\u115f\u1160\u17b4\u17b5\u3164\uffa0\u2800\u00a0\u034f")
 _VARIATION_SELECTORS = (range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
 _SHOWN_AS_THEY_ARE = frozenset("\t")
+_LONG_BLANK = re.compile(r"(?<=\S)[ \t]{33,}(?=\S)|\A[ \t]{65,}(?=\S)")
+_MAX_LINE_CHARS = 20_000
+"""What is looked at of one line to see whether it fits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +94,22 @@ def is_hidden(character: str) -> bool:
 
 
 def reveal(text: str) -> list[Run]:
-    """Split text so that each hidden character becomes a run of its own that spells it: `U+202E`."""
-    if text.isascii() and (text.isprintable() or not text):
+    """Split text so that what a reader would not see becomes a run of its own that spells it: `U+202E`, `180 spaces`.
+
+    Long blanks are spelled because code is hidden behind them, beyond the right edge of what people look at.
+    """
+    if text.isascii() and text.isprintable() and not _LONG_BLANK.search(text):
         return [Run(text)] if text else []
+    runs: list[Run] = []
+    start = 0
+    for blank in _LONG_BLANK.finditer(text):
+        runs += _reveal_characters(text[start : blank.start()])
+        runs.append(Run(f"{blank.end() - blank.start():,} spaces", hidden=True))
+        start = blank.end()
+    return runs + _reveal_characters(text[start:])
+
+
+def _reveal_characters(text: str) -> list[Run]:
     runs: list[Run] = []
     plain: list[str] = []
     for character in text:
@@ -106,6 +123,20 @@ def reveal(text: str) -> list[Run]:
     if plain:
         runs.append(Run("".join(plain)))
     return runs
+
+
+def code_line(line: str, *, evidence: str, max_chars: int) -> list[Run]:
+    """A line of code as runs, no longer than `max_chars` or so; a longer one is shown where the evidence is."""
+    at = line.find(evidence) if evidence else -1
+    runs = reveal(line[:_MAX_LINE_CHARS])
+    if len(line) <= _MAX_LINE_CHARS and sum(len(run.text) for run in runs) <= max_chars:
+        return runs
+    begin = max(0, at - max_chars // 4) if at > max_chars // 2 else 0
+    shown = reveal(line[begin : begin + max_chars])
+    rest = len(line) - begin - max_chars
+    before = [Run(f"{begin:,} characters before", hidden=True)] if begin else []
+    after = [Run(f"{rest:,} characters more", hidden=True)] if rest > 0 else []
+    return [*before, *shown, *after]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +172,14 @@ def file_state_words(state: FileState, *, snapshot: int | None) -> StateWords:
     if state in (FileState.PUBLISHED, FileState.SCANNED):
         return StateWords(kind="good", text=listed, verified=True)
     return StateWords(kind="warn", text=f"{_FILE_STATES[state].text}; leaves with the next snapshot")
+
+
+def uploaded_with_words(label: str) -> str:
+    """With what a file was uploaded, from `File.uploaded_with`; the token's id stays between us and its owner."""
+    kind, _, rest = label.partition(":")
+    if kind == "publisher" and rest:
+        return f"trusted publisher {rest}"
+    return "an API token"
 
 
 SEVERITY_KINDS: Mapping[str, Kind] = {

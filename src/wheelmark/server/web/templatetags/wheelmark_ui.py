@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from django import template
@@ -41,12 +42,18 @@ def grouped(number: int) -> str:
 @register.filter
 def visible(text: object) -> SafeString:
     """Text of others, escaped, in which hidden and direction-changing characters are spelled out."""
+    return drawn(wording.reveal(str(text)))
+
+
+@register.filter
+def drawn(runs: Iterable[wording.Run]) -> SafeString:
+    """Runs of text, escaped; those that stand for something hidden are marked."""
     return format_html_join(
         "",
         "{}",
         (
             (format_html('<span class="hidden-character">{}</span>', run.text) if run.hidden else run.text,)
-            for run in wording.reveal(str(text))
+            for run in runs
         ),
     )
 
