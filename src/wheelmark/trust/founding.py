@@ -6,14 +6,16 @@ Two steps, so that a ceremony on a machine without network can do the first with
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from wheelmark.errors import Refused
+import orjson
+
+from wheelmark.errors import Refused, Untrusted
 from wheelmark.trust.expiry import ExpiryPolicy, bin_expires_at, expires_at
 from wheelmark.trust.keys import PublicKey, RoleKeys
-from wheelmark.trust.layout import BINS, ROOT, TARGETS, Layout
+from wheelmark.trust.layout import BINS, ROOT, TARGETS, TIMESTAMP, Layout
 from wheelmark.trust.metadata import (
     bin_bytes,
     bins_bytes,
@@ -82,6 +84,26 @@ class OnlineKeys:
     def of(cls, signers: OnlineSigners) -> OnlineKeys:
         return cls(signers.bins.public, signers.publish.public)
 
+    @classmethod
+    def named_in(cls, root: bytes, bins: bytes) -> OnlineKeys:
+        """The online keys that a repository's root and `bins` files name: what `open_signer` should expect (`public`),
+        so that a wrong key is found before it signs what no client accepts. Signatures are not checked here.
+
+        Raises:
+            Untrusted: the files are not those of a repository founded here.
+        """
+        try:
+            top, delegations = orjson.loads(root)["signed"], orjson.loads(bins)["signed"]["delegations"]
+            publish, online = top["roles"][TIMESTAMP]["keyids"][0], delegations["succinct_roles"]["keyids"][0]
+            return cls(
+                bins=PublicKey.from_tuf(online, delegations["keys"][online]),
+                publish=PublicKey.from_tuf(publish, top["keys"][publish]),
+            )
+        except (orjson.JSONDecodeError, KeyError, IndexError, TypeError) as error:
+            raise Untrusted(
+                f"expected root and bins that name online keys, got none: {error}", code="online-keys"
+            ) from error
+
 
 @dataclass(frozen=True, slots=True)
 class Foundation:
@@ -98,7 +120,7 @@ class OfflineMetadata:
     """Root, targets and bins, signed: what comes out of a ceremony."""
 
     objects: tuple[tuple[str, bytes], ...]
-    roles: dict[str, RoleState]
+    roles: Mapping[str, RoleState]
 
 
 def sign_offline_roles(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined]  # re-exported without saying so
@@ -39,6 +39,15 @@ class PublicKey:
         except ValueError as error:
             raise Refused.because("key-algorithm", "key", f"expected a key that TUF can use, got {error}") from error
         return cls(keyid=found.keyid, keytype=found.keytype, scheme=found.scheme, public=found.keyval["public"])
+
+    @classmethod
+    def from_tuf(cls, keyid: str, key: Mapping[str, Any]) -> Self:
+        """The key under `keyid` in root or in a delegation.
+
+        Raises:
+            KeyError, TypeError: it is no key.
+        """
+        return cls(keyid=keyid, keytype=key["keytype"], scheme=key["scheme"], public=key["keyval"]["public"])
 
     def as_tuf(self) -> dict[str, object]:
         """The key as it stands in root and in delegations (the keyid is the name it stands under)."""

@@ -8,7 +8,7 @@ import pytest
 from tuf.api.metadata import Metadata, Root  # type: ignore[attr-defined]  # tuf re-exports without saying so
 
 from support.trust import NOON, POLICY, Repository, a_foundation, a_signer, offline_roles, online_signers
-from wheelmark.errors import Refused
+from wheelmark.errors import Refused, Untrusted
 from wheelmark.trust import (
     Layout,
     OfflineRole,
@@ -46,6 +46,11 @@ def test_everything_is_written_in_an_order_that_a_reader_can_follow() -> None:
         "1.root.json", "1.targets.json", "1.bins.json", "1.bins-0.json", "1.bins-1.json", "1.snapshot.json",
     ]  # fmt: skip
     assert foundation.objects[0][1] == foundation.root
+
+
+def test_the_snapshot_lists_every_role_that_targets_delegates_to_and_never_root() -> None:
+    listed = json.loads(dict(a_foundation(layout=Layout(1)).objects)["1.snapshot.json"])["signed"]["meta"]
+    assert set(listed) == {"targets.json", "bins.json", "bins-0.json", "bins-1.json"}
 
 
 def test_bins_of_a_new_index_do_not_expire_together() -> None:
@@ -106,6 +111,20 @@ def test_one_online_key_for_two_roles_is_refused_at_the_ceremony() -> None:
         sign_offline_roles(
             layout=Layout(1), now=NOON, offline=offline_roles(), online=OnlineKeys(key, key), policy=POLICY
         )
+
+
+def test_the_founded_files_name_the_online_keys() -> None:
+    files = dict(a_foundation().objects)
+    assert OnlineKeys.named_in(files["1.root.json"], files["1.bins.json"]) == OnlineKeys.of(online_signers())
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"signed":{"roles":{"timestamp":{"keyids":[]}}}}'])
+def test_files_that_name_no_online_key_are_untrusted(content: bytes) -> None:
+    files = dict(a_foundation().objects)
+    for root, bins in ((content, files["1.bins.json"]), (files["1.root.json"], content)):
+        with pytest.raises(Untrusted, match="expected root and bins that name online keys") as distrust:
+            OnlineKeys.named_in(root, bins)
+        assert distrust.value.code == "online-keys"
 
 
 def test_a_ceremony_needs_no_online_key_and_comes_to_the_same() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -56,8 +57,6 @@ def forge(content: bytes, signer: OnlineSigner, change: Callable[[dict[str, Any]
 
 def commit(repository: Repository, snapshot: bytes) -> None:
     """Put a forged snapshot under a timestamp that fits it: what a thief of online key 2 could do."""
-    import hashlib
-
     version = json.loads(snapshot)["signed"]["version"]
     signed = timestamp_bytes(
         version=repository.state.timestamp.version,
@@ -169,11 +168,9 @@ def test_a_timestamp_that_binds_no_snapshot_is_found(repository: Repository) -> 
 
 
 def test_a_target_in_a_bin_where_no_client_looks_is_found(repository: Repository) -> None:
-    name = flask_bin(repository)
-    astray = next(page for page in map(a_page, ("a", "b", "c")) if repository.state.layout.bin_of(page.path) != 0)
-    index = repository.state.layout.bin_names.index(name)
-    wrong = astray if repository.state.layout.bin_of(astray.path) != index else a_page("django")
-    signed = bin_bytes(version=2, expires=NOON + 60 * DAY, rows=[wrong])
+    name, layout = flask_bin(repository), repository.state.layout
+    astray = next(page for page in map(a_page, "abcdefgh") if layout.bin_name(layout.bin_of(page.path)) != name)
+    signed = bin_bytes(version=2, expires=NOON + 60 * DAY, rows=[astray])
     repository.files[f"2.{name}.json"] = envelope(signed, [online_signers().bins.sign(signed)])
     assert codes(repository) == {("row-astray", name)}
 
@@ -254,6 +251,14 @@ def test_a_root_that_skips_a_version_is_not_followed(repository: Repository) -> 
     signed = a_root(3, root=RoleKeys((a_signer("offline").public,)))
     repository.files["2.root.json"] = envelope(signed, [a_signer("offline").sign(signed)])
     assert codes(repository) == {("version", "2.root.json")}
+
+
+def test_roots_without_end_are_not_followed(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wheelmark.trust.verify.MAX_ROOT_ROTATIONS", 3)
+    for version in (2, 3, 4, 5):
+        signed = a_root(version, root=RoleKeys((a_signer("offline").public,)))
+        repository.files[f"{version}.root.json"] = envelope(signed, [a_signer("offline").sign(signed)])
+    assert codes(repository) == {("root-rotations", "root")}
 
 
 def test_a_root_without_consistent_snapshots_is_found(repository: Repository) -> None:
