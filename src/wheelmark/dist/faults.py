@@ -78,7 +78,111 @@ _APPNOTE = "PKWARE APPNOTE.TXT 6.3.10"
 _PAX = "POSIX.1-2017 § pax"
 
 _TABLE = (
+    # Names
+    Rule(
+        "name-form",
+        "name",
+        "A name has ASCII letters, digits, `.`, `-` and `_`, a letter or digit at each end.",
+        "PEP 508",
+    ),
+    Rule("name-length", "name", "A name's length is bounded.", "Wheelmark bounds"),
+    Rule("name-standard-library", "name", "A new project is not called like a standard library module.", "Wheelmark"),
+    Rule("name-prohibited", "name", "A new project's name is not prohibited.", "Wheelmark"),
+    Rule("digest-form", "sha256_digest", "A SHA-256 digest is 64 lower-case hexadecimal characters.", "FIPS 180-4"),
+    # File names
+    Rule("filename-length", "content", "A file's name has at most 255 characters.", "Wheelmark bounds"),
+    Rule(
+        "filename-characters",
+        "content",
+        "A file's name has ASCII letters, digits and `._+!-` only.",
+        "PEP 427, PEP 625",
+    ),
+    Rule("filename-extension", "content", "A file's name ends in `.whl` or `.tar.gz`.", "PEP 427, PEP 625"),
+    Rule("filename-form", "content", "A file's name has the parts that its kind asks for.", "PEP 427, PEP 625"),
+    Rule("filename-tags", "content", "The compressed tags of a wheel's name expand to a bounded number.", "PEP 425"),
+    Rule(
+        "filename-name",
+        "content",
+        "The project's part of a file's name is normalized, with `_` for `-`.",
+        "PEP 427, PEP 625",
+    ),
+    Rule("filename-version", "content", "The version's part of a file's name is normalized.", "PEP 440, PEP 625"),
+    Rule(
+        "filename-platform",
+        "content",
+        "A wheel's platform tags are ones that an index may carry.",
+        "PEP 600, 656, 730, 738, 783",
+    ),
     Rule("too-many-faults", "content", f"At most {MAX_FAULTS} faults are listed for one file.", "Wheelmark"),
+    # Core metadata
+    Rule(
+        "metadata-missing", "content", "A wheel has `METADATA`, a source distribution `PKG-INFO`.", "PEP 427, PEP 625"
+    ),
+    Rule(
+        "metadata-size", "metadata", "Core metadata, the values in it and their number are bounded.", "Wheelmark bounds"
+    ),
+    Rule(
+        "metadata-form",
+        "metadata",
+        "Core metadata is well-formed, each value as the specification says.",
+        "Core metadata",
+    ),
+    Rule(
+        "metadata-version",
+        "metadata-version",
+        "The metadata version is a known one.",
+        "Core metadata § Metadata-Version",
+    ),
+    Rule("metadata-name", "name", "The name is a valid one, and the file is named after it.", "Core metadata § Name"),
+    Rule(
+        "metadata-release-version", "version", "The version is a valid one, and the file is named after it.", "PEP 440"
+    ),
+    Rule(
+        "metadata-local-version",
+        "version",
+        "The version is public, without a local part.",
+        "PEP 440 § Local version identifiers",
+    ),
+    Rule("metadata-summary", "summary", "The summary has at most 512 characters.", "Core metadata § Summary"),
+    Rule("metadata-classifier-unknown", "classifier", "Each classifier is a known one.", "trove-classifiers"),
+    Rule("metadata-classifier-deprecated", "classifier", "No classifier is deprecated.", "trove-classifiers"),
+    Rule("metadata-license-twice", "license", "License and License-Expression do not stand together.", "PEP 639"),
+    Rule(
+        "metadata-url", "project-url", "URLs are absolute and begin with http or https.", "Core metadata § Project-URL"
+    ),
+    Rule(
+        "metadata-url-label", "project-url", "The label of a URL has 1 to 32 characters.", "Core metadata § Project-URL"
+    ),
+    Rule("metadata-email", "author-email", "E-mail fields hold e-mail addresses.", "Core metadata § Author-email"),
+    Rule(
+        "metadata-direct-url",
+        "requires-dist",
+        "Dependencies are names and versions, not URLs.",
+        "PEP 440 § Direct references",
+    ),
+    Rule("form-disagrees", "form", "The form says what the file's metadata says.", "Wheelmark"),
+    # Contents
+    Rule("wheel-dist-info", "content", "A wheel has one folder `{name}-{version}.dist-info`.", "PEP 427"),
+    Rule(
+        "wheel-data-folder",
+        "content",
+        "Files to spread lie below a scheme of `{name}-{version}.data`, without metadata.",
+        "PEP 427",
+    ),
+    Rule("wheel-file", "content", "`WHEEL` says version 1.x, and whether the root is pure.", "PEP 427"),
+    Rule("wheel-record-missing", "content", "A wheel has `RECORD`.", "PEP 427"),
+    Rule("wheel-record-form", "content", "`RECORD` has rows of path, digest and size, each path once.", "PEP 376"),
+    Rule("wheel-record-extra", "content", "`RECORD` lists no file that is not there.", "PEP 427"),
+    Rule("wheel-record-unlisted", "content", "`RECORD` lists every file.", "PEP 427"),
+    Rule("wheel-record-digest", "content", "`RECORD` has the right SHA-256 of every file.", "PEP 427"),
+    Rule("wheel-record-size", "content", "`RECORD` has the right size of every file.", "PEP 376"),
+    Rule("wheel-record-signature", "content", "There is no `RECORD.jws` and no `RECORD.p7s`.", "PEP 815"),
+    Rule(
+        "entry-points", "content", "Entry points have valid names and refer to objects.", "Entry points specification"
+    ),
+    Rule("sdist-top-folder", "content", "A source distribution has one top folder `{name}-{version}`.", "PEP 625"),
+    Rule("sdist-build-file", "content", "A source distribution has `pyproject.toml` or `setup.py`.", "PEP 518"),
+    Rule("license-file-missing", "content", "Each licence file that the metadata names is there.", "PEP 639"),
     # Any archive
     Rule("archive-broken", "content", "The archive can be read to its end.", "PEP 427, PEP 625"),
     Rule(

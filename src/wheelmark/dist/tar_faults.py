@@ -109,7 +109,7 @@ class _TarCheck:
             if len(member.target) > self.bounds.max_path_chars:
                 raise too_large(
                     "member-path-length",
-                    f"expected a link target of {self.bounds.max_path_chars} characters or fewer, got {len(member.target)}",
+                    f"expected a link target of at most {self.bounds.max_path_chars} characters, got more",
                 )
             self.links.add_symlink(member.path, member.target)
         elif member.kind == "hardlink":
@@ -145,7 +145,7 @@ class _TarCheck:
         if sizes:
             self.log.add(
                 "tar-member-size",
-                f"expected the size {member.header.size} of the header for {shown} in pax too, got {quoted(min(sizes))}",
+                f"expected the header's size {member.header.size} in pax too for {shown}, got {quoted(min(sizes))}",
             )
 
     def check_end(self, source: ByteSource, *, end_marked: bool) -> None:
