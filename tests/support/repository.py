@@ -34,8 +34,8 @@ from tuf.api.metadata import (  # type: ignore[attr-defined]  # tuf re-exports w
 from tuf.api.serialization.json import JSONSerializer
 
 from support.client import a_wheel, core_metadata_of
+from wheelmark.dist import NormalizedName, parse_filename
 from wheelmark.simple import ProjectPage, SimpleFile, Status, file_url, render_page_json
-from wheelmark.simple._dist import NormalizedName, parse_filename
 
 ROLES = ("root", "targets", "bins", "bin", "snapshot", "timestamp")
 BIT_LENGTH = 2

@@ -8,8 +8,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from wheelmark.dist import NormalizedName
 from wheelmark.simple import ProjectPage, SimpleFile, Status, file_url
-from wheelmark.simple._dist import NormalizedName
 
 UPLOADED_AT = datetime(2026, 3, 1, 12, 30, 45, 123456, tzinfo=UTC)
 _MAX_CHARS = 40

@@ -21,7 +21,7 @@ from urllib.request import getproxies, proxy_bypass
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, NewConnectionError
 from urllib3.exceptions import TimeoutError as HTTPTimeoutError
 from urllib3.response import BaseHTTPResponse, HTTPResponse
 
@@ -160,9 +160,11 @@ class HttpFetcher:
                     preload_content=False,
                     decode_content=False,
                 )
-            except HTTPTimeoutError as error:
-                raise _too_slow(url) from error
             except (HTTPError, OSError) as error:
+                # Who did not answer in time gets no second chance to hold us up. To urllib3 a refused connection is
+                # a timeout too, but that one was quick.
+                if isinstance(error, HTTPTimeoutError) and not isinstance(error, NewConnectionError):
+                    raise _too_slow(url) from error
                 if last:
                     raise Unavailable(f"{url}: expected an answer, got {error}", code="connection") from error
             else:
@@ -233,7 +235,7 @@ class _Deadline:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         self._timer.cancel()
-        if self._passed and error is not None:
+        if self._passed:  # also without an error: headers that break off count as complete to http.client
             raise TimeoutError("the headers took too long") from error
 
     def _pass(self) -> None:

@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from wheelmark import __version__
 from wheelmark.client.incidents import Incidents
+from wheelmark.dist import is_normalized, parse_filename
 from wheelmark.errors import Refused, Unavailable, Untrusted, WheelmarkError
 from wheelmark.simple import (
     MediaType,
@@ -27,7 +28,6 @@ from wheelmark.simple import (
     render_page_html,
     render_page_json,
 )
-from wheelmark.simple._dist import is_normalized, parse_filename
 
 if TYPE_CHECKING:
     from wheelmark.client.verifier import Verifier

@@ -23,9 +23,9 @@ from tuf.api.metadata import TargetFile  # type: ignore[attr-defined]  # tuf re-
 from wheelmark.client.address import IndexAddress
 from wheelmark.client.fetching import Fetcher, HttpFetcher, HttpStatus, Kind, download
 from wheelmark.client.metadata import TrustedMetadata, converted_errors
+from wheelmark.dist import NormalizedName, is_normalized
 from wheelmark.errors import Refused, Untrusted
 from wheelmark.simple import MAX_PAGE_BYTES, ProjectPage, SimpleFile, parse_page_json
-from wheelmark.simple._dist import NormalizedName, is_normalized
 
 MAX_CORE_METADATA_BYTES = 16 * 1024 * 1024  # a page gives its hash, not its size
 MAX_PAGES_IN_MEMORY = 512

@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from urllib.parse import quote
 
-from wheelmark.simple._dist import NormalizedName
+from wheelmark.dist import NormalizedName
 
 API_VERSION = "1.4"
 

@@ -11,8 +11,8 @@ from datetime import datetime
 
 import orjson
 
+from wheelmark.dist import NormalizedName
 from wheelmark.errors import Untrusted
-from wheelmark.simple._dist import NormalizedName
 from wheelmark.simple.model import ProjectPage, SimpleFile, Status
 from wheelmark.simple.rules import MAX_PAGE_BYTES, page_faults
 

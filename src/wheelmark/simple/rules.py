@@ -12,8 +12,8 @@ from datetime import timedelta
 
 from packaging.version import InvalidVersion, Version
 
+from wheelmark.dist import is_normalized, parse_filename
 from wheelmark.errors import Fault, Refused
-from wheelmark.simple._dist import is_normalized, parse_filename
 from wheelmark.simple.model import ProjectPage, SimpleFile, Status, file_url
 
 MAX_PAGE_BYTES = 32 * 1024 * 1024  # the largest pages of the public index stay below half of this
@@ -21,18 +21,18 @@ MAX_FILES = 50_000
 MAX_VERSIONS = 50_000
 MAX_FILE_BYTES = 1 << 40
 MAX_SERIAL = (1 << 63) - 1
-MAX_NAME_CHARS = 214
 MAX_FILENAME_CHARS = 255
 MAX_VERSION_CHARS = 128
 MAX_SPECIFIER_CHARS = 1024
 MAX_REASON_CHARS = 4096
 MAX_URL_CHARS = 2048
 
+_SHOWN_CHARS = 200
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # No control characters, no surrogates (they cannot be written as UTF-8). A reason is prose, and may have lines.
 _LINE = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]*")
 _PROSE = re.compile(r"[^\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]*")
-_VISIBLE_ASCII = re.compile(r"[!-~]+")
+_WEB_ADDRESS = re.compile(r"https?://[!-~]+")
 
 
 def page_faults(page: ProjectPage) -> list[Fault]:
@@ -52,8 +52,8 @@ def page_faults(page: ProjectPage) -> list[Fault]:
 
 
 def _heading_faults(page: ProjectPage) -> Iterator[Fault]:
-    if len(page.name) > MAX_NAME_CHARS or not is_normalized(page.name):
-        yield Fault("page-name", "name", f"expected a normalized project name, got {page.name[:MAX_NAME_CHARS]!r}")
+    if not is_normalized(page.name):
+        yield Fault("page-name", "name", f"expected a normalized project name, got {page.name[:_SHOWN_CHARS]!r}")
     if not 0 <= page.serial <= MAX_SERIAL:
         yield Fault("page-serial", "_last-serial", f"expected 0 to {MAX_SERIAL}, got {page.serial}")
     if page.status_reason is not None and not _is_text(_PROSE, page.status_reason, MAX_REASON_CHARS):
@@ -90,11 +90,13 @@ def _file_faults(file: SimpleFile) -> Iterator[Fault]:
         ("_provenance-sha256", file.provenance_sha256),
     ):
         if digest is not None and not _SHA256.fullmatch(digest):
-            yield Fault("page-hash", field, f"expected 64 lower-case hex characters, got {digest[:80]!r}")
+            yield Fault("page-hash", field, f"expected 64 lower-case hex characters, got {digest[:_SHOWN_CHARS]!r}")
     if not 0 <= file.size <= MAX_FILE_BYTES:
         yield Fault("page-file-size", "size", f"expected 0 to {MAX_FILE_BYTES} bytes, got {file.size}")
     if file.url != file_url(file.sha256, file.filename):
-        yield Fault("page-url", "url", f"expected {file_url(file.sha256, file.filename)}, got {file.url[:512]!r}")
+        yield Fault(
+            "page-url", "url", f"expected {file_url(file.sha256, file.filename)}, got {file.url[:_SHOWN_CHARS]!r}"
+        )
     if file.upload_time.utcoffset() != timedelta(0):
         yield Fault("page-time", "upload-time", f"expected a time in UTC, got {file.upload_time}")
     if file.requires_python is not None and not _is_text(_LINE, file.requires_python, MAX_SPECIFIER_CHARS):
@@ -103,9 +105,9 @@ def _file_faults(file: SimpleFile) -> Iterator[Fault]:
         # To pip an empty string in the JSON means "not yanked" (PEP 691 allows both readings): say True instead.
         yield Fault("page-yanked", "yanked", f"expected true or 1 to {MAX_REASON_CHARS} printable characters")
     if file.provenance_url is not None:
-        url = file.provenance_url
-        if len(url) > MAX_URL_CHARS or not _VISIBLE_ASCII.fullmatch(url) or not url.startswith(("https://", "http://")):
-            yield Fault("page-url", "provenance", f"expected a full http(s) address (PEP 740), got {url[:512]!r}")
+        if len(file.provenance_url) > MAX_URL_CHARS or not _WEB_ADDRESS.fullmatch(file.provenance_url):
+            shown = file.provenance_url[:_SHOWN_CHARS]
+            yield Fault("page-url", "provenance", f"expected a full http(s) address (PEP 740), got {shown!r}")
         if file.provenance_sha256 is None:
             yield Fault("page-hash", "_provenance-sha256", "expected a hash beside the provenance address, got none")
 

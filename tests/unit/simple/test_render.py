@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from support.simple import a_file, a_page, sha256_of
+from wheelmark.dist import NormalizedName
 from wheelmark.errors import Refused
 from wheelmark.simple import (
     ProjectList,
@@ -14,7 +15,6 @@ from wheelmark.simple import (
     render_page_html,
     render_page_json,
 )
-from wheelmark.simple._dist import NormalizedName
 
 WHEEL = "demo-1.0-py3-none-any.whl"
 HASH = sha256_of(WHEEL)

@@ -1,0 +1,140 @@
+"""The kept `Updater`: as few requests as freshness allows, one user at a time, and back to the start when needed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from support.repository import Answer, IndexServer, SignedRepository
+from wheelmark.client import HttpFetcher, Verifier, metadata
+from wheelmark.client.metadata import FRESH_SECONDS, MAX_UPDATER_SECONDS, TrustedMetadata
+from wheelmark.errors import Unavailable
+
+DEMO = "simple/demo/index.json"
+
+
+class Setup:
+    """An index, and a client whose monotonic clock is ours."""
+
+    def __init__(self, server: IndexServer, repository: SignedRepository, directory: Path) -> None:
+        self.server, self.repository = server, repository
+        self.elapsed = 0.0
+        self.metadata = TrustedMetadata(
+            f"{server.origin}/tuf/",
+            repository.root_bytes,
+            directory,
+            fetcher=HttpFetcher(),
+            now=lambda: datetime.now(UTC),
+            monotonic=lambda: self.elapsed,
+        )
+
+    def requests_of(self, path: str = DEMO) -> list[str]:
+        """What one look-up asks the index for."""
+        before = len(self.server.requests)
+        assert self.metadata.find(path) is not None
+        return [request.removeprefix("/tuf/") for request in self.server.requests[before:]]
+
+
+@pytest.fixture
+def setup(tmp_path: Path) -> Iterator[Setup]:
+    repository = SignedRepository()
+    repository.add_wheel("demo")
+    repository.publish()
+    with IndexServer(repository) as server:
+        yield Setup(server, repository, tmp_path / "metadata")
+
+
+def test_first_look_up_follows_the_order_of_the_standard(setup: Setup) -> None:
+    asked = setup.requests_of()
+    assert asked[:5] == ["2.root.json", "timestamp.json", "2.snapshot.json", "1.targets.json", "1.bins.json"]
+    assert asked[5].startswith("2.bins-")
+    assert len(asked) == 6
+
+
+def test_within_the_freshness_window_nothing_is_asked(setup: Setup) -> None:
+    setup.requests_of()
+    setup.elapsed += FRESH_SECONDS / 2
+    assert setup.requests_of() == []
+
+
+def test_unchanged_timestamp_costs_one_request(setup: Setup) -> None:
+    setup.requests_of()
+    setup.elapsed += FRESH_SECONDS * 2
+    assert setup.requests_of() == ["timestamp.json"]
+
+
+def test_changed_timestamp_brings_only_what_changed(setup: Setup) -> None:
+    setup.requests_of()
+    setup.repository.add_wheel("demo", "2.0")
+    setup.repository.publish()
+    setup.elapsed += FRESH_SECONDS * 2
+    asked = setup.requests_of()
+    assert asked[:4] == ["timestamp.json", "2.root.json", "timestamp.json", "3.snapshot.json"]
+    assert asked[4].startswith("3.bins-")
+    assert len(asked) == 5
+
+
+def test_old_updater_is_built_anew_though_the_timestamp_is_unchanged(setup: Setup) -> None:
+    setup.requests_of()
+    setup.elapsed += MAX_UPDATER_SECONDS + FRESH_SECONDS
+    assert setup.requests_of() == ["timestamp.json", "2.root.json", "timestamp.json"]
+
+
+def test_deleted_bin_of_a_superseded_snapshot_leads_back_to_the_timestamp(setup: Setup) -> None:
+    assert setup.metadata.find("simple/elsewhere/index.json") is None
+    setup.repository.add_wheel("demo", "2.0")
+    setup.repository.publish()
+    gone = {path for path in setup.repository.objects if path.startswith("/tuf/2.bins-")}
+    setup.server.hostile = lambda path, _: Answer(404) if path in gone else None
+    found = setup.metadata.find(DEMO)
+    assert found is not None
+    assert found.length == len(setup.repository.pages["demo"])
+
+
+def test_deleted_page_of_a_superseded_snapshot_leads_back_to_the_timestamp(setup: Setup, tmp_path: Path) -> None:
+    verifier = Verifier(setup.server.index_url, setup.repository.root_bytes, tmp_path / "other")
+    assert verifier.page("no-such") is None
+    assert verifier.page("demo") is not None
+    setup.repository.add_wheel("demo", "2.0")
+    setup.repository.publish()
+    verifier._pages.clear()
+    gone = next(path for path in setup.server.requests if path.startswith("/tuf/targets/"))
+    setup.server.hostile = lambda path, _: Answer(404) if path == gone else None
+    page = verifier.page("demo")
+    assert page is not None
+    assert page.versions == ("1.0", "2.0")
+
+
+def test_second_process_with_the_same_memory_asks_for_little(setup: Setup, tmp_path: Path) -> None:
+    setup.requests_of()
+    assert Setup(setup.server, setup.repository, tmp_path / "metadata").requests_of() == [
+        "2.root.json",
+        "timestamp.json",
+    ]
+
+
+def test_many_threads_share_one_refresh(setup: Setup) -> None:
+    found: list[object] = []
+    threads = [threading.Thread(target=lambda: found.append(setup.metadata.find(DEMO))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(found) == 8
+    assert None not in found
+    assert setup.server.requests.count("/tuf/timestamp.json") == 1
+
+
+def test_lock_held_by_another_process_is_unavailable(
+    setup: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metadata, "LOCK_SECONDS", 0.1)
+    (tmp_path / "metadata").mkdir()
+    with FileLock(tmp_path / "metadata" / ".lock"), pytest.raises(Unavailable) as caught:
+        setup.metadata.find(DEMO)
+    assert caught.value.code == "cache"

@@ -1,0 +1,213 @@
+"""The proxy answers with what was verified, and with nothing else."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+import pytest
+
+from support.repository import IndexServer, SignedRepository, flipped
+from wheelmark.client import Verifier, VerifyingProxy
+from wheelmark.client.incidents import Incidents
+from wheelmark.client.proxy import WITHHELD, parse_path
+from wheelmark.errors import Unavailable
+from wheelmark.simple import MediaType, SimpleFile, parse_page_json
+
+JSON = {"Accept": MediaType.JSON.value}
+
+
+@dataclass
+class Reply:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass
+class Setup:
+    repository: SignedRepository
+    server: IndexServer
+    proxy: VerifyingProxy
+    file: SimpleFile
+
+    @property
+    def port(self) -> int:
+        return int(self.proxy.url.rstrip("/").rpartition(":")[2])
+
+    def ask(self, path: str, method: str = "GET", headers: Mapping[str, str] | None = None) -> Reply:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request(method, path, headers=dict(headers or {}))
+            response = connection.getresponse()
+            return Reply(response.status, dict(response.headers), response.read())
+        finally:
+            connection.close()
+
+
+@pytest.fixture(params=[False], ids=[""])
+def setup(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setup]:
+    repository = SignedRepository()
+    file = repository.add_wheel("demo", filler=200_000)
+    repository.publish()
+    with IndexServer(repository) as server:
+        incidents = Incidents()
+        opened = Verifier(server.index_url, repository.root_bytes, tmp_path)
+        with VerifyingProxy(lambda: opened, incidents, strict=request.param) as proxy:
+            yield Setup(repository, server, proxy, file)
+
+
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [
+        ("/simple/demo/", ("simple", "demo")),
+        ("/simple/demo", ("simple", "demo")),
+        ("/simple/Demo/", None),
+        ("/simple/", None),
+        ("/", None),
+        ("", None),
+        ("/simple/demo/x", None),
+        ("/simple/..%2Fdemo/", None),
+        ("/files/00/demo-1.0.tar.gz", ("file", "00", "demo-1.0.tar.gz")),
+        ("/files/00/demo-1.0%2Blocal.tar.gz", ("file", "00", "demo-1.0+local.tar.gz")),
+        ("/files/00/demo-1.0-py3-none-any.whl.metadata", ("metadata", "00", "demo-1.0-py3-none-any.whl")),
+        ("/files/00/", ("file", "00", "")),
+        ("/tuf/timestamp.json", None),
+    ],
+)
+def test_path_means_a_page_a_file_or_nothing(path: str, route: tuple[str, ...] | None) -> None:
+    assert parse_path(path) == route
+
+
+def test_json_page_is_the_verified_one(setup: Setup) -> None:
+    reply = setup.ask("/simple/demo/", headers=JSON)
+    assert (reply.status, reply.headers["Content-Type"]) == (200, MediaType.JSON)
+    assert parse_page_json(reply.body, expected_name="demo").files == (setup.file,)
+    assert reply.headers["Cache-Control"] == "no-store"
+
+
+def test_html_page_leads_to_our_own_files(setup: Setup) -> None:
+    reply = setup.ask("/simple/demo/")
+    assert (reply.status, reply.headers["Content-Type"]) == (200, MediaType.TEXT_HTML)
+    assert f'href="../../files/{setup.file.sha256}/{setup.file.filename}#sha256='.encode() in reply.body
+
+
+def test_what_the_page_does_not_say_in_our_words_is_not_passed_on(setup: Setup) -> None:
+    page = orjson.loads(setup.repository.pages["demo"])
+    page["<script>"] = page["files"][0]["url2"] = "https://example.invalid"
+    setup.repository.pages["demo"] = orjson.dumps(page)
+    setup.repository.publish()
+    reply = setup.ask("/simple/demo/", headers=JSON)
+    assert reply.status == 200
+    assert b"example.invalid" not in reply.body
+
+
+def test_form_that_we_do_not_have_is_not_acceptable(setup: Setup) -> None:
+    assert setup.ask("/simple/demo/", headers={"Accept": "text/plain"}).status == 406
+
+
+def test_unknown_project_is_not_found_and_no_incident(setup: Setup) -> None:
+    reply = setup.ask("/simple/nothing/")
+    assert reply.status == 404
+    assert b"proven" in reply.body
+    assert setup.proxy.incidents.worst() is None
+
+
+def file_path(file: SimpleFile) -> str:
+    return f"/files/{file.sha256}/{file.filename}"
+
+
+@pytest.mark.parametrize("headers", [{}, {"Range": "bytes=-100"}, {"Range": "bytes=10-20"}])
+def test_file_comes_whole_whatever_range_is_asked(setup: Setup, headers: Mapping[str, str]) -> None:
+    reply = setup.ask(file_path(setup.file), headers=headers)
+    assert (reply.status, reply.body) == (200, setup.repository.objects[file_path(setup.file)])
+    assert "Accept-Ranges" not in reply.headers
+
+
+def test_head_gives_the_length_and_no_body(setup: Setup) -> None:
+    for path, length in ((file_path(setup.file), setup.file.size), ("/simple/demo/", None)):
+        reply = setup.ask(path, "HEAD")
+        assert (reply.status, reply.body) == (200, b"")
+        assert int(reply.headers["Content-Length"]) == (length or int(reply.headers["Content-Length"])) > 0
+
+
+def test_core_metadata_is_served_beside_the_file(setup: Setup) -> None:
+    reply = setup.ask(f"{file_path(setup.file)}.metadata")
+    assert (reply.status, reply.body) == (200, setup.repository.objects[f"{file_path(setup.file)}.metadata"])
+
+
+@pytest.mark.parametrize("suffix", ["", ".metadata"])
+def test_file_that_the_page_does_not_list_is_not_found_though_the_index_has_it(setup: Setup, suffix: str) -> None:
+    hidden = setup.repository.add_wheel("demo", "2.0")  # added, not published
+    reply = setup.ask(file_path(hidden) + suffix)
+    assert reply.status == 404
+    assert b"no verified page lists" in reply.body
+    assert not [path for path in setup.server.requests if path.startswith("/files/")]
+
+
+@pytest.mark.parametrize("filename", ["", "demo", "demo-1.0.exe", "..%2F..%2Fetc%2Fpasswd", "other-1.0.tar.gz"])
+def test_file_name_of_no_listed_file_is_not_found(setup: Setup, filename: str) -> None:
+    assert setup.ask(f"/files/{setup.file.sha256}/{filename}").status == 404
+
+
+def test_wrong_file_never_arrives_complete(setup: Setup) -> None:
+    setup.server.hostile = lambda path, true: flipped(true) if true and path.endswith(".whl") else None
+    with pytest.raises(http.client.IncompleteRead) as caught:
+        setup.ask(file_path(setup.file))
+    assert 0 < len(caught.value.partial) < setup.file.size
+    worst = setup.proxy.incidents.worst()
+    assert worst is not None
+    assert worst.refused
+
+
+def test_small_wrong_file_gets_an_honest_status(setup: Setup) -> None:
+    small = setup.repository.add_wheel("demo", "2.0")
+    setup.repository.publish()
+    setup.server.hostile = lambda path, true: flipped(true) if true and path.endswith(".whl") else None
+    assert setup.ask(file_path(small)).status == WITHHELD
+
+
+@pytest.mark.parametrize("setup", [False, True], indirect=True, ids=["lenient", "strict"])
+def test_only_a_strict_proxy_answers_nothing_after_a_refusal(setup: Setup) -> None:
+    setup.server.hostile = lambda path, true: flipped(true) if true and "timestamp" in path else None
+    assert setup.ask("/simple/demo/").status == WITHHELD
+    setup.server.hostile = None
+    assert setup.ask("/simple/demo/").status == (WITHHELD if setup.proxy.strict else 200)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers"),
+    [
+        ("GET", "http://example.invalid/simple/demo/", {}),
+        ("GET", "http://127.0.0.1:9/simple/demo/", {}),
+        ("GET", "https://127.0.0.1/simple/demo/", {}),
+        ("GET", "/simple/demo/", {"Host": "example.invalid"}),
+        ("HEAD", "http://example.invalid/simple/demo/", {}),
+        ("CONNECT", "example.invalid:443", {}),
+        ("POST", "/simple/demo/", {}),
+        ("PUT", "/simple/demo/", {}),
+    ],
+)
+def test_request_to_anybody_else_is_refused(setup: Setup, method: str, path: str, headers: Mapping[str, str]) -> None:
+    assert setup.ask(path, method, headers).status == WITHHELD
+    worst = setup.proxy.incidents.worst()
+    assert worst is not None
+    assert worst.error.code == "egress"
+    assert setup.server.requests == []
+
+
+def test_request_through_us_to_ourselves_is_answered(setup: Setup) -> None:
+    assert setup.ask(f"{setup.proxy.url}simple/demo/", headers=JSON).status == 200
+
+
+def test_port_in_use_is_unavailable(setup: Setup) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(Unavailable) as caught:
+            VerifyingProxy(setup.proxy.verifier, Incidents(), port=taken.getsockname()[1])
+    assert caught.value.code == "port"
