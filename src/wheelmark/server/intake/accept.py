@@ -109,7 +109,7 @@ def _check(upload: Upload, projects: QuerySet[Project], *, config: Config, now: 
     name = upload.inspection.filename.name
     project = projects.filter(normalized_name=name).first()
     if project is None:
-        require(upload.identity, Action.CREATE_PROJECT, project_name=name)
+        require(upload.identity, Action.CREATE_PROJECT, name)
         faults = _new_project_faults(upload, config=config, now=now)
     else:
         require(upload.identity, Action.UPLOAD, project)

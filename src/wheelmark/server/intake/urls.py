@@ -1,7 +1,9 @@
-"""Addresses of the app `intake`."""
+"""Addresses of the upload APIs."""
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from wheelmark.server.intake.views import upload
+
+urlpatterns: list[URLPattern | URLResolver] = [path("", upload, name="upload")]

@@ -7,8 +7,8 @@ reported at once: in one line a fault of plain text, which is what the clients p
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from pathlib import Path
-from typing import cast
 
 import structlog
 from django.conf import settings
@@ -25,14 +25,22 @@ from wheelmark.errors import Fault, Refused, Unavailable
 from wheelmark.server.accounts.tokens import Identity, authenticate
 from wheelmark.server.config import Config
 from wheelmark.server.intake.accept import Accepted, AlreadyExists, Upload, accept
-from wheelmark.server.intake.handlers import HashingUploadHandler
+from wheelmark.server.intake.handlers import HashingUploadHandler, digests_of
 from wheelmark.server.intake.rules import digest_faults, form_shape_faults
 from wheelmark.server.stores import current_store
 
 MAX_FORM_BYTES = 20_000_000
 """Room for the form fields beside the file: a long description, many classifiers."""
 
-_STATUS = {"not-allowed": 403, "uploads-disabled": 403, "file-too-large": 413, "project-too-large": 413}
+_STATUS = {
+    "token-missing": 401,
+    "not-allowed": 403,
+    "second-factor-needed": 403,
+    "email-unverified": 403,
+    "uploads-disabled": 403,
+    "file-too-large": 413,
+    "project-too-large": 413,
+}
 _RETRY_AFTER_SECONDS = "5"
 
 log = structlog.get_logger(__name__)
@@ -76,7 +84,7 @@ def _check_request(request: HttpRequest, config: Config) -> None:
         raise Refused.because("uploads-disabled", "index", "expected no uploads: the index is read-only at the moment")
     if request.content_type != "multipart/form-data":
         raise Refused.because(
-            "form-encoding", "Content-Type", f"expected multipart/form-data, got {request.content_type[:100]!r}"
+            "form-encoding", "Content-Type", f"expected multipart/form-data, got {(request.content_type or '')[:100]!r}"
         )
     length = int(request.META.get("CONTENT_LENGTH") or 0)
     if length > config.max_file + MAX_FORM_BYTES:
@@ -88,7 +96,7 @@ def _check_request(request: HttpRequest, config: Config) -> None:
 def _receive(request: HttpRequest, identity: Identity, config: Config) -> Accepted:
     request.upload_handlers = [HashingUploadHandler(request)]
     try:
-        form = {key: cast(list[str], values) for key, values in request.POST.lists()}
+        form = {key: values for key, values in request.POST.lists()}
         file = request.FILES.get("content")
     except RequestDataTooBig as error:
         raise Refused.because("form-too-large", "form", f"expected smaller form fields: {error}") from error
@@ -98,7 +106,7 @@ def _receive(request: HttpRequest, identity: Identity, config: Config) -> Accept
     faults = form_shape_faults(first, has_content=file is not None)
     if not isinstance(file, TemporaryUploadedFile):
         raise Refused(faults)
-    digests: Mapping[str, str] = file.digests  # type: ignore[attr-defined]  # set by HashingUploadHandler
+    digests = digests_of(file)
     faults += digest_faults(first, digests)
     path = Path(file.temporary_file_path())
     inspection = _inspect(path, file.name or "", form, faults, config)
@@ -135,9 +143,7 @@ def _inspect(
 
 
 def _status_of(error: Refused) -> int:
-    if error.code.startswith("token-"):
-        return 403
-    return _STATUS.get(error.code, 400)
+    return _STATUS.get(error.code, 403 if error.code.startswith("token-") else 400)
 
 
 def _refusal(request: HttpRequest, error: Refused, *, status: int) -> HttpResponse:
@@ -148,6 +154,8 @@ def _refusal(request: HttpRequest, error: Refused, *, status: int) -> HttpRespon
     else:
         lines = "\n".join(str(fault) for fault in error.faults)
         response = HttpResponse(f"{lines}\n", content_type="text/plain; charset=utf-8", status=status)
+    if status == HTTPStatus.UNAUTHORIZED:
+        response["WWW-Authenticate"] = 'Basic realm="wheelmark: user __token__, an API token as password"'
     # twine prints the reason phrase and not always the body.
     response.reason_phrase = " ".join(str(error).split()).encode("ascii", "replace").decode()[:200]
     return response
