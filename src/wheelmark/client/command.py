@@ -46,6 +46,9 @@ version control are refused; what a requirements file or a build asks of the net
 exit status: that of {name}, or 3 when something was refused, or 1 when the index could not be reached"""
 
 
+Main = Callable[[Sequence[str]], int]
+
+
 def main_pip(argv: Sequence[str]) -> int:
     """Run pip against the verified index; return the exit status."""
     return _reporting(lambda: _run_installer(PIP, argv, "install demo"))
