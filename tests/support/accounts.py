@@ -9,7 +9,8 @@ from functools import cache
 from allauth.account.models import EmailAddress
 from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, generate_totp_secret, hotp_value
 from django.conf import settings
-from django.contrib.auth.hashers import make_password
+from django.contrib.auth.hashers import Argon2PasswordHasher, make_password
+from django.test import Client
 from pymacaroons import Macaroon
 
 from support.rows import a_project, a_user
@@ -20,6 +21,14 @@ from wheelmark.server.projects.models import Collaborator
 from wheelmark.server.projects.models import Role as ProjectRole
 
 PASSWORD = "nine-grey-herons-wade"
+
+
+class QuickArgon2(Argon2PasswordHasher):
+    """Argon2 with next to no work, for tests."""
+
+    time_cost = 1
+    memory_cost = 8
+    parallelism = 1
 
 
 def basic(token: str, user_name: str = "__token__") -> str:
@@ -38,7 +47,7 @@ def narrowed(token: str, *caveats: str) -> str:
 @cache
 def _hashed_password() -> str:
     """Hashed once for a whole run: argon2 is slow on purpose."""
-    return make_password(PASSWORD)
+    return make_password(PASSWORD, hasher=QuickArgon2())
 
 
 def a_person(name: str = "ada", *, role: Role = Role.USER, project: str = "demo") -> User:
@@ -71,3 +80,14 @@ def totp_code(secret: str, *, steps: int = 0) -> str:
 def settings_period() -> int:
     """Seconds that a code is good for."""
     return int(getattr(settings, "MFA_TOTP_PERIOD", 30))
+
+
+def logged_in(client: Client, user: User, *, secret: str | None = None) -> Client:
+    """The client after a log-in through the pages: password, and the second factor if a secret is given."""
+    response = client.post("/account/login/", {"login": user.username, "password": PASSWORD})
+    if secret is not None:
+        assert response["Location"] == "/account/2fa/authenticate/", response.content
+        response = client.post("/account/2fa/authenticate/", {"code": totp_code(secret)})
+    assert response.status_code == 302, response.content.decode()
+    assert client.session.get("_auth_user_id") == str(user.pk)
+    return client

@@ -59,7 +59,7 @@ def test_expiration_holds_from_its_first_second_to_the_one_before_its_last() -> 
 
 def test_two_name_caveats_mean_what_both_name() -> None:
     both = scope(caveats.project_names(["alpha", "beta"]), caveats.project_names(["beta", "gamma"]))
-    assert both.project_names == {"beta"}
+    assert both.project_names == frozenset({"beta"})
 
 
 def test_caveats_that_exclude_one_another_leave_nothing_rather_than_everything() -> None:

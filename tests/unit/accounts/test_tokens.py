@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pymacaroons import MACAROON_V1, MACAROON_V2, Macaroon
-from pypitoken import Token, ValidationError
+from pypitoken import Token, ValidationError  # type: ignore[import-untyped]  # the peer has no types
 
 from support.accounts import basic, narrowed
 from support.rows import a_project, a_user

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import base64
+import io
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+import qrcode  # type: ignore[import-untyped]  # comes with allauth's second factors; has no types
+import structlog
 from allauth.account.adapter import DefaultAccountAdapter
-from allauth.core import context
+from allauth.account.models import EmailAddress
+from allauth.account.stages import EmailVerificationStage
+from allauth.core import context as core_context
 from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.usersessions.adapter import DefaultUserSessionsAdapter
+from allauth.usersessions.models import UserSession
 from cryptography.fernet import Fernet, InvalidToken
 from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
+from qrcode.image.svg import SvgPathFillImage  # type: ignore[import-untyped]  # the same
 
 from wheelmark.errors import Unavailable
 from wheelmark.server.accounts.events import client_address, record_event
 from wheelmark.server.accounts.keys import derive_key
 from wheelmark.server.accounts.models import EventKind, User
+
+log = structlog.get_logger(__name__)
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth has no types
@@ -44,10 +55,42 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
         """The address in the mail, made in the same way."""
         return _absolute(reverse("account_confirm_email", args=[emailconfirmation.key]))
 
+    def send_account_already_exists_mail(self, email: str) -> None:
+        """Tell the owner of an account that somebody tried to sign up with their address."""
+        address = _absolute(reverse("account_reset_password"))
+        self.send_mail("account/email/account_already_exists", email, {"password_reset_url": address})
+
+    def send_password_reset_mail(self, user: User, email: str, context: dict[str, Any]) -> None:
+        """Send the link with which a new password is set, and note that somebody asked for it."""
+        record_event(user, EventKind.PASSWORD_RESET_ASKED, request=core_context.request, email=email)
+        super().send_password_reset_mail(user, email, context)
+
+    def send_notification_mail(self, *args: Any, **kwargs: Any) -> None:
+        """Tell an owner what happened. It has happened already, so a mail server that is away undoes nothing."""
+        try:
+            super().send_notification_mail(*args, **kwargs)
+        except Unavailable as error:
+            log.error("notification not sent", error=str(error))
+
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """Send one mail; it names the index by its own address."""
+        """Send one mail; it names the index by its own address.
+
+        Raises:
+            Unavailable: the mail server takes none (`mail`).
+        """
         own = {"index_url": settings.CONFIG.base_url, "index_name": urlsplit(settings.CONFIG.base_url).netloc}
-        super().send_mail(template_prefix, email, {**context, **own})
+        try:
+            super().send_mail(template_prefix, email, {**context, **own})
+        except OSError as error:  # smtplib's errors are OSErrors too
+            raise Unavailable(
+                f"the mail server takes no mail at the moment ({type(error).__name__})", code="mail"
+            ) from error
+
+    def get_login_stages(self) -> list[str]:
+        """The steps of a log-in after the first factor."""
+        own = f"{ConfirmedAddress.__module__}.{ConfirmedAddress.__qualname__}"
+        theirs = f"{EmailVerificationStage.__module__}.{EmailVerificationStage.__qualname__}"
+        return [own if stage == theirs else stage for stage in super().get_login_stages()]
 
     def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
         """Note a wrong password in the journal of the account that it was tried on."""
@@ -55,6 +98,32 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
         field = "email__iexact" if "@" in name else "username__iexact"
         for user in User.objects.filter(**{field: name})[:1]:
             record_event(user, EventKind.LOGIN_FAILED, request=request, method="password")
+
+
+class ConfirmedAddress(EmailVerificationStage):  # type: ignore[misc]  # allauth has no types
+    """Asks for a confirmed e-mail address where mail is sent, but not of an account that has no address at all.
+
+    Only the operator makes such accounts (the first administrator is one): they could never confirm anything, and
+    what needs a confirmed address (`Action.CREATE_PROJECT`) asks for it again.
+    """
+
+    def handle(self) -> Any:
+        """Gives: the answer that interrupts the log-in, if any, and whether it goes on."""
+        user = self.login.user
+        if user is not None and not user.email and not EmailAddress.objects.filter(user=user).exists():
+            return None, True
+        return super().handle()
+
+
+class SessionsAdapter(DefaultUserSessionsAdapter):  # type: ignore[misc]  # allauth has no types
+    """Sessions."""
+
+    def end_sessions(self, sessions: Iterable[UserSession]) -> None:
+        """End sessions at once, and note it."""
+        ended = list(sessions)
+        super().end_sessions(ended)
+        for session in ended:
+            record_event(session.user, EventKind.SESSION_ENDED, request=core_context.request, ip=session.ip)
 
 
 class SecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth has no types
@@ -78,6 +147,12 @@ class SecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth h
                 code="second-factor-key",
             ) from error
 
+    def build_totp_svg(self, url: str) -> str:
+        """The secret as a picture, with a ground of its own: on a dark page black on nothing could not be read."""
+        picture = io.BytesIO()
+        qrcode.make(url, image_factory=SvgPathFillImage).save(picture)
+        return picture.getvalue().decode()
+
     def get_totp_issuer(self) -> str:
         """The name of the index in an authenticator app."""
         return urlsplit(settings.CONFIG.base_url).netloc
@@ -91,7 +166,7 @@ class SecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth h
         if settings.CONFIG.public_url:
             host = urlsplit(settings.CONFIG.public_url).hostname or ""
         else:
-            host = context.request.get_host().partition(":")[0]
+            host = core_context.request.get_host().partition(":")[0]
         return {"id": host, "name": urlsplit(settings.CONFIG.base_url).netloc}
 
 

@@ -8,3 +8,7 @@ class AccountsConfig(AppConfig):
 
     name = "wheelmark.server.accounts"
     label = "accounts"
+
+    def ready(self) -> None:
+        """Connect the receivers of allauth's signals."""
+        from wheelmark.server.accounts import signals  # noqa: F401  (importing connects them)

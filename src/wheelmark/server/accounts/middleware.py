@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from http import HTTPStatus
 
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from wheelmark.errors import Unavailable
 
 CONTENT_SECURITY_POLICY = "; ".join(
     [
@@ -52,3 +56,9 @@ class PageHeaders:
         if user is not None and user.is_authenticated:
             response.headers.setdefault("Cache-Control", "private, no-store")
         return response
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """A page for what is away at the moment: allauth's views do not know our errors."""
+        if isinstance(error, Unavailable):
+            return render(request, "web/unavailable.html", {"error": error}, status=HTTPStatus.SERVICE_UNAVAILABLE)
+        return None
