@@ -67,6 +67,12 @@ class Front:
                 self._delivery.start()
                 self._pages = ThreadPoolExecutor(self._page_slots, thread_name_prefix="page")
 
+    def stop(self) -> None:
+        """Let the threads go, once they have answered."""
+        if self._pages is not None:
+            self._pages.shutdown(wait=True)
+            self._delivery.stop()
+
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """See PEP 3333."""
         if self._pages is None:
@@ -93,20 +99,28 @@ class Front:
             waiting.cancel()
             log.error("page-too-slow", path=environ["PATH_INFO"][:200])
             return _send(_busy(), "web", start_response)
+        except Exception:
+            # Django answers its own errors; this is one in what it could not.
+            log.exception("page-failed", path=environ["PATH_INFO"][:200])
+            return _send(_failed(), "web", start_response)
         return page.send("web", start_response)
 
     def _upload(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if not self._uploads.acquire(timeout=UPLOAD_WAIT_SECONDS):
             return _send(_busy(), "upload", start_response)
-        began = time.perf_counter()
+        began, status = time.perf_counter(), HTTPStatus.INTERNAL_SERVER_ERROR.value
         try:
             page = _run(self._django, environ)
+            status = page.status
             return page.send("upload", start_response)
+        except Exception:
+            log.exception("upload-failed")
+            return _send(_failed(), "upload", start_response)
         finally:
             # This is one of hundreds of threads: it must not keep its database connection.
             _close_connections()
             self._uploads.release()
-            upload_seconds.labels(str(page.status)).observe(time.perf_counter() - began)
+            upload_seconds.labels(str(status)).observe(time.perf_counter() - began)
 
 
 class _Page:
@@ -199,6 +213,10 @@ def _busy() -> Answer:
     return plain(
         HTTPStatus.SERVICE_UNAVAILABLE, "too many people are here at once; try again", extra=[("Retry-After", "5")]
     )
+
+
+def _failed() -> Answer:
+    return plain(HTTPStatus.INTERNAL_SERVER_ERROR, "this went wrong here, not on your side; it is in the log")
 
 
 def _send(answer: Answer, route: str, start_response: StartResponse) -> Iterable[bytes]:

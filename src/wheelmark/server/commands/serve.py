@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import shlex
 import socket
@@ -32,17 +33,23 @@ def main(argv: Sequence[str]) -> int:
     config = read_config(arguments.data, host=arguments.host, port=arguments.port)
     from wheelmark.server.processes.family import import_shared, in_child, lock_folder, reserve_port
 
+    gc.disable()  # nothing that an import makes is garbage; children collect theirs
     reserved, port = reserve_port(config.host, config.port)
     with lock_folder(config.data), reserved:
         os.environ["WHEELMARK_PORT"] = str(port)
         config = read_config(arguments.data, host=arguments.host)
-        # On the first start the secrets, which Django's settings read, do not exist before this step.
         first_start = not (config.secrets_folder / "django").exists()
-        if first_start and (status := in_child(lambda: _prepare(config))):
-            return status
-        _bootstrap(config)
+        if not first_start:
+            _bootstrap(config)
+        # On the first start the secrets, which Django's settings read, do not exist before this step. Later starts
+        # find nothing to do, and we import meanwhile.
+        prepared = in_child(lambda: _prepare(config))
+        if first_start:
+            if status := prepared():
+                return status
+            _bootstrap(config)
         import_shared()
-        if not first_start and (status := in_child(lambda: _prepare(config))):
+        if not first_start and (status := prepared()):
             return status
         return _supervise(config)
 

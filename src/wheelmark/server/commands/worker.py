@@ -40,7 +40,7 @@ def main(argv: Sequence[str]) -> int:
 
     bootstrap(config.data)
     import_shared()
-    if status := in_child(lambda: _check(config)):
+    if status := in_child(lambda: _check(config))():
         return status
     configure_logs(config.log_format, process="supervisor")
     children = children_of(config, web=False, workers=config.scan_workers, publisher=arguments.publish)

@@ -10,9 +10,10 @@ import hashlib
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
+from wheelmark.dist import NormalizedName
 from wheelmark.errors import Unavailable
 from wheelmark.server.delivery.addresses import (
     Address,
@@ -50,9 +51,6 @@ from wheelmark.simple import (
     render_page_html,
 )
 from wheelmark.store import CHUNK_BYTES, Missing, StoreReader
-
-if TYPE_CHECKING:
-    from wheelmark.dist import NormalizedName
 
 Environ = Mapping[str, Any]
 Opened = TypeVar("Opened")
@@ -148,8 +146,7 @@ class ReadPath:
 
         def load() -> Representation:
             _, names = self._catalog.names()
-            # The names of committed pages are normalized; a database constraint holds it.
-            projects = ProjectList(names=cast("tuple[NormalizedName, ...]", tuple(names)), serial=basis.serial)
+            projects = ProjectList(names=tuple(map(NormalizedName, names)), serial=basis.serial)
             body = render_list_json(projects) if form is MediaType.JSON else render_list_html(projects)
             return _compressed(
                 body,

@@ -33,7 +33,7 @@ _SHARED_MODULES = (
     "wheelmark.server.processes.worker",
     "wheelmark.server.processes.web",
     "wheelmark.server.processes.publisher",
-    #"wheelmark.server.review.scanning",
+    "wheelmark.server.review.scanning",
 )
 
 
@@ -141,8 +141,8 @@ def children_of(config: Config, *, web: bool, workers: int, publisher: bool) -> 
     )
 
 
-def in_child(step: Callable[[], None]) -> int:
-    """Run one step in a forked process and wait for it; returns its exit status.
+def in_child(step: Callable[[], None]) -> Callable[[], int]:
+    """Run one step in a forked process; what is returned waits for it, and gives its exit status.
 
     What the step imports, opens and allocates goes away with it, and the supervisor stays small and able to fork.
     """
@@ -159,11 +159,15 @@ def in_child(step: Callable[[], None]) -> int:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(status)
-    while True:
-        try:
-            return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        except KeyboardInterrupt:
-            os.kill(pid, signal.SIGTERM)
+
+    def wait() -> int:
+        while True:
+            try:
+                return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            except KeyboardInterrupt:
+                os.kill(pid, signal.SIGTERM)
+
+    return wait
 
 
 def _guarded(step: Callable[[], None]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import signal
 import threading
@@ -25,6 +26,7 @@ def enter_child(name: str, *, parent: int) -> None:
     was interrupted so would look like one that the file had crashed.
     """
     os.setpgid(0, 0)
+    gc.enable()
     for number in _FAMILY_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _FAMILY_SIGNALS)
