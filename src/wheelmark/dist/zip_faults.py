@@ -11,6 +11,7 @@ from __future__ import annotations
 import stat
 import struct
 import zlib
+from itertools import pairwise
 from typing import BinaryIO
 
 from wheelmark.dist import zip_format as zf
@@ -133,7 +134,7 @@ class _ZipCheck:
         position = end.prefix
         ordered = sorted(records, key=lambda record: record.header_offset)
         starts = [end.prefix + record.header_offset for record in ordered]
-        for record, start, boundary in zip(ordered, starts, [*starts[1:], end.directory_start], strict=True):
+        for record, (start, boundary) in zip(ordered, pairwise([*starts, end.directory_start]), strict=True):
             if self.placed(position, start, f"before {quoted(record.path)}"):
                 position = self.check_member(record, start, boundary)
         self.placed(position, end.directory_start, "before the central directory")
