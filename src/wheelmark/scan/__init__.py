@@ -1,0 +1,33 @@
+"""What a file does: bounded walk, facts, rules, findings, verdict. A pure function of bytes, rule set and version."""
+
+from wheelmark.scan.bounds import ScanBounds, WorkerLimits
+from wheelmark.scan.engine import incomplete, judge, scan_file, scan_stream
+from wheelmark.scan.facts import Act, Call, Facts
+from wheelmark.scan.isolated import IsolatedScanner
+from wheelmark.scan.report import Context, Finding, Report, Severity, Tactic, Verdict
+from wheelmark.scan.rule import Evidence, Rule, RuleState
+from wheelmark.scan.ruleset import RuleSet, load_ruleset
+
+__all__ = [
+    "Act",
+    "Call",
+    "Context",
+    "Evidence",
+    "Facts",
+    "Finding",
+    "IsolatedScanner",
+    "Report",
+    "Rule",
+    "RuleSet",
+    "RuleState",
+    "ScanBounds",
+    "Severity",
+    "Tactic",
+    "Verdict",
+    "WorkerLimits",
+    "incomplete",
+    "judge",
+    "load_ruleset",
+    "scan_file",
+    "scan_stream",
+]

@@ -1,0 +1,68 @@
+"""The scanning process: reads requests from its standard input, one JSON line each, and answers with reports.
+
+Started by `wheelmark.scan.isolated`, never by hand. Its first line says that it is ready.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+import orjson
+
+from wheelmark.scan.bounds import ScanBounds, WorkerLimits
+from wheelmark.scan.confinement import allow_cpu, confine
+from wheelmark.scan.engine import incomplete, scan_file
+from wheelmark.scan.report import Report
+from wheelmark.scan.ruleset import RuleSet, load_ruleset
+from wheelmark.scan.source import load_salvage
+
+RECURSION_LIMIT = 3000  # deep sources then end in RecursionError, well before the C stack does
+EXIT_OUT_OF_MEMORY = 70
+
+
+def main() -> None:
+    """Serve scans until standard input ends."""
+    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nothing else may write between the answers
+    limits = WorkerLimits(**orjson.loads(sys.argv[1]))
+    ruleset = load_ruleset()
+    load_salvage()  # what is imported late would be imported under the limits
+    sys.setrecursionlimit(RECURSION_LIMIT)
+    without_network = confine(limits)
+    gc.freeze()
+    _answer(answers, orjson.dumps({"ready": ruleset.version, "without_network": without_network}))
+    for line in sys.stdin.buffer:
+        allow_cpu(limits.cpu_seconds)
+        request = orjson.loads(line)
+        report, sound = _scanned(request, ruleset)
+        _answer(answers, report.to_json(with_context=True))
+        if not sound:
+            sys.exit(EXIT_OUT_OF_MEMORY)
+
+
+def _scanned(request: Mapping[str, str], ruleset: RuleSet) -> tuple[Report, bool]:
+    """The report, and whether this process may go on after it."""
+    name = request["name"]
+    try:
+        return scan_file(Path(request["path"]), filename=name, ruleset=ruleset, bounds=ScanBounds()), True
+    except MemoryError:
+        return incomplete(name, "", ruleset.version, "out of memory", 0.0), False
+    except OSError as error:
+        return incomplete(name, "", ruleset.version, f"unreadable: {error.strerror or error}", 0.0), True
+    except Exception as error:  # noqa: BLE001 - whatever a hostile file provokes in us makes the scan incomplete, not the service
+        return incomplete(name, "", ruleset.version, f"the scanner failed: {type(error).__name__}: {error}", 0.0), True
+
+
+def _answer(answers: BinaryIO, line: bytes) -> None:
+    rest = memoryview(line + b"\n")
+    while rest:
+        rest = rest[answers.write(rest) :]
+
+
+if __name__ == "__main__":
+    main()

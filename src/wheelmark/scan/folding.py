@@ -1,0 +1,306 @@
+"""Constant folding: what pure operations on constants give, within bounds, without running anything of the file.
+
+Only operations of our own on strings, bytes, numbers and sequences of them are computed; a function of the file is
+never called. What cannot or must not be computed folds to `UNKNOWN`.
+"""
+
+from __future__ import annotations
+
+import ast
+import codecs
+import operator
+from collections.abc import Callable, Sequence
+
+from wheelmark.scan.decoding import DECODER_FUNCTIONS, Budget, decode_with_codec
+from wheelmark.scan.values import UNKNOWN, words
+
+MAX_TEXT_BYTES = 8 * 1024 * 1024
+MAX_INT_BITS = 65_536
+MAX_SHIFT = 4096
+
+_ARITHMETIC: dict[type[ast.operator], Callable[[int, int], int]] = {
+    ast.Sub: operator.sub,
+    ast.FloorDiv: operator.floordiv,
+    ast.BitXor: operator.xor,
+    ast.BitAnd: operator.and_,
+    ast.BitOr: operator.or_,
+    ast.RShift: operator.rshift,
+    ast.Mod: operator.mod,
+}
+
+_PURE_ERRORS = (TypeError, ValueError, IndexError, KeyError, OverflowError, ZeroDivisionError, LookupError)
+
+_TEXT_METHODS = words(
+    "join replace split rsplit strip lstrip rstrip lower upper swapcase title capitalize encode decode format hex "
+    "removeprefix removesuffix partition rpartition splitlines translate zfill ljust rjust center casefold index find"
+)
+_SEQUENCE_METHODS = frozenset({"copy", "index", "count", "keys", "values", "items", "get"})
+_WIDENING_METHODS = frozenset({"zfill", "ljust", "rjust", "center"})
+_ENCODINGS_THAT_DECODE = frozenset(
+    {"rot13", "rot_13", "hex", "hex_codec", "base64", "base64_codec", "zlib", "zlib_codec", "zip", "bz2", "bz2_codec"}
+    | {"unicode_escape", "raw_unicode_escape", "unicode-escape", "uu", "uu_codec"}
+)
+
+
+def fold_binary(kind: type[ast.operator], left: object, right: object) -> object:
+    """`left <kind> right` for two constants."""
+    try:
+        if kind is ast.Add:
+            return _added(left, right)
+        if kind is ast.Mult:
+            return _multiplied(left, right)
+        if kind is ast.Mod and isinstance(left, (str, bytes)):
+            return _formatted(left, right)
+        if kind is ast.LShift and isinstance(left, int) and isinstance(right, int) and 0 <= right <= MAX_SHIFT:
+            return left << right
+        if kind is ast.Pow and isinstance(left, int) and isinstance(right, int) and 0 <= right <= 64 and _small(left):
+            return left**right
+        compute = _ARITHMETIC.get(kind)
+        if compute is not None and isinstance(left, int) and isinstance(right, int) and _small(left) and _small(right):
+            return compute(left, right)
+    except _PURE_ERRORS:
+        return UNKNOWN
+    return UNKNOWN
+
+
+def fold_unary(kind: type[ast.unaryop], operand: object) -> object:
+    """`<kind> operand` for a constant."""
+    if not isinstance(operand, int):
+        return (not operand) if kind is ast.Not and isinstance(operand, (str, bytes)) else UNKNOWN
+    if kind is ast.USub:
+        return -operand
+    if kind is ast.Invert:
+        return ~operand
+    return (not operand) if kind is ast.Not else +operand
+
+
+def fold_subscript(container: object, index: object) -> object:
+    """`container[index]`, where a slice is a built-in `slice` of constants."""
+    try:
+        if isinstance(container, dict):
+            return container.get(index, UNKNOWN)
+        if isinstance(container, (str, bytes, bytearray, list, tuple)) and isinstance(index, (int, slice)):
+            return container[index]
+    except _PURE_ERRORS:
+        return UNKNOWN
+    return UNKNOWN
+
+
+def fold_method(receiver: object, method: str, arguments: Sequence[object], budget: Budget) -> object:
+    """`receiver.method(*arguments)` for constants; only text and sequence methods without effects."""
+    try:
+        if isinstance(receiver, (str, bytes, bytearray)) and method in _TEXT_METHODS:
+            return _text_method(receiver, method, arguments, budget)
+        if isinstance(receiver, (list, tuple, dict)) and method in _SEQUENCE_METHODS and hasattr(receiver, method):
+            found = getattr(receiver, method)(*arguments)
+            return list(found) if method in {"keys", "values", "items"} else found
+    except _PURE_ERRORS:
+        return UNKNOWN
+    return UNKNOWN
+
+
+def fold_function(name: str, arguments: Sequence[object], budget: Budget) -> object:
+    """`name(*arguments)` for the built-in and standard library functions that only compute."""
+    try:
+        decoder = DECODER_FUNCTIONS.get(name)
+        if decoder is not None:
+            return decoder(arguments, budget)
+        pure = _PURE_FUNCTIONS.get(name)
+        if pure is not None:
+            return pure(arguments, budget)
+    except _PURE_ERRORS:
+        return UNKNOWN
+    return UNKNOWN
+
+
+def is_decoding_method(method: str, arguments: Sequence[object]) -> bool:
+    """True for `text.decode("rot13")` and its like; `.decode("utf-8")` only turns bytes into text."""
+    return method in {"decode", "encode"} and bool(arguments) and str(arguments[0]).lower() in _ENCODINGS_THAT_DECODE
+
+
+def _small(number: int) -> bool:
+    return number.bit_length() <= MAX_INT_BITS
+
+
+def _added(left: object, right: object) -> object:
+    for kind in (str, bytes, list, tuple):
+        if isinstance(left, kind) and isinstance(right, kind):
+            fits = len(left) + len(right) <= MAX_TEXT_BYTES
+            return operator.add(left, right) if fits else UNKNOWN
+    if isinstance(left, (int, float)) and isinstance(right, (int, float)):
+        return left + right if not isinstance(left, int) or _small(left) else UNKNOWN
+    return UNKNOWN
+
+
+def _multiplied(left: object, right: object) -> object:
+    if isinstance(left, int) and isinstance(right, int):
+        return left * right if _small(left) and _small(right) else UNKNOWN
+    if isinstance(left, int):
+        left, right = right, left
+    if isinstance(left, (str, bytes, list, tuple)) and isinstance(right, int):
+        return left * right if len(left) * max(right, 0) <= MAX_TEXT_BYTES // 8 else UNKNOWN
+    return UNKNOWN
+
+
+def _formatted(template: str | bytes, values: object) -> object:
+    # `%*d` and `%99999999d` ask for any width: only plain conversions are computed.
+    text = template.decode("latin-1") if isinstance(template, bytes) else template
+    if any(mark in text for mark in ("%*", "%.")) or len(text) > MAX_TEXT_BYTES // 8:
+        return UNKNOWN
+    conversions = text.replace("%%", "").split("%")[1:]
+    if any(not part or part[0] not in "sdxcrX" for part in conversions):
+        return UNKNOWN
+    return template % values  # a wrong type raises TypeError, which folds to UNKNOWN
+
+
+def _text_method(receiver: str | bytes | bytearray, method: str, arguments: Sequence[object], budget: Budget) -> object:
+    if method in {"decode", "encode"}:
+        codec = str(arguments[0]) if arguments else "utf-8"
+        if codec.lower() in _ENCODINGS_THAT_DECODE:
+            return decode_with_codec(receiver, codec, budget)
+        if isinstance(receiver, str):
+            return receiver.encode(codec, "replace") if method == "encode" else UNKNOWN
+        return bytes(receiver).decode(codec, "replace") if method == "decode" else UNKNOWN
+    if method == "join":
+        return _joined(receiver, arguments)
+    if method == "format":
+        return _brace_formatted(receiver, arguments)
+    if method in _WIDENING_METHODS and (not isinstance(arguments[0], int) or arguments[0] > 10_000):
+        return UNKNOWN
+    if method == "replace" and len(arguments) >= 2:
+        return _replaced(receiver, arguments)
+    return getattr(receiver, method)(*arguments)
+
+
+def _joined(separator: str | bytes | bytearray, arguments: Sequence[object]) -> object:
+    if len(arguments) != 1 or not isinstance(arguments[0], (list, tuple, str)):
+        return UNKNOWN
+    parts = list(arguments[0])
+    if sum(len(part) + len(separator) for part in parts) > MAX_TEXT_BYTES:
+        return UNKNOWN
+    return separator.join(parts)
+
+
+def _brace_formatted(template: str | bytes | bytearray, arguments: Sequence[object]) -> object:
+    # Attribute access and widths in a template are not computed: `{0.__class__}` and `{:>999999999}` are traps.
+    if not isinstance(template, str) or (any(mark in template for mark in (".", ":", "!", "[")) and "{" in template):
+        plain = isinstance(template, str) and not any(
+            mark in field for field in template.split("{")[1:] for mark in ".:![" if mark in field.split("}")[0]
+        )
+        if not plain:
+            return UNKNOWN
+    return template.format(*arguments)  # type: ignore[union-attr]  # a str by now
+
+
+def _replaced(receiver: str | bytes | bytearray, arguments: Sequence[object]) -> object:
+    old, new = arguments[0], arguments[1]
+    if isinstance(receiver, str) and isinstance(old, str) and isinstance(new, str):
+        growth = len(receiver) * max(len(new), 1) if not old or len(new) > len(old) else len(receiver)
+        return receiver.replace(old, new) if growth <= MAX_TEXT_BYTES * 4 else UNKNOWN
+    if isinstance(receiver, bytes) and isinstance(old, bytes) and isinstance(new, bytes):
+        growth = len(receiver) * max(len(new), 1) if not old or len(new) > len(old) else len(receiver)
+        return receiver.replace(old, new) if growth <= MAX_TEXT_BYTES * 4 else UNKNOWN
+    return UNKNOWN
+
+
+def _to_text(arguments: Sequence[object], budget: Budget) -> object:
+    if not arguments:
+        return ""
+    if len(arguments) >= 2 and isinstance(arguments[0], (bytes, bytearray)):
+        return bytes(arguments[0]).decode(str(arguments[1]), "replace")
+    value = arguments[0]
+    return (
+        str(value)
+        if isinstance(value, (str, float)) or (isinstance(value, int) and value.bit_length() < 4096)
+        else UNKNOWN
+    )
+
+
+def _to_bytes(arguments: Sequence[object], budget: Budget) -> object:
+    if not arguments:
+        return b""
+    value = arguments[0]
+    if isinstance(value, str):
+        return value.encode(str(arguments[1]) if len(arguments) > 1 else "utf-8", "replace")
+    if isinstance(value, (bytes, bytearray, list, tuple)):
+        return bytes(value)
+    return UNKNOWN
+
+
+def _to_list(arguments: Sequence[object], budget: Budget) -> object:
+    if not arguments:
+        return []
+    value = arguments[0]
+    if isinstance(value, (str, bytes, bytearray, list, tuple)) and budget.allows_items(len(value)):
+        return list(value)
+    return UNKNOWN
+
+
+def _reversed(arguments: Sequence[object], budget: Budget) -> object:
+    value = _to_list(arguments, budget)
+    return value[::-1] if isinstance(value, list) else UNKNOWN
+
+
+def _ranged(arguments: Sequence[object], budget: Budget) -> object:
+    bounds_of_range = [each for each in arguments if isinstance(each, int)]
+    if not 1 <= len(bounds_of_range) == len(arguments) <= 3:
+        return UNKNOWN
+    numbers = range(*bounds_of_range)
+    # The bound comes before len(): a range can be longer than a machine word.
+    if numbers and abs(numbers[-1] - numbers[0]) // abs(numbers.step) >= budget.max_items:
+        return UNKNOWN
+    return list(numbers) if budget.allows_items(len(numbers)) else UNKNOWN
+
+
+def _to_int(arguments: Sequence[object], budget: Budget) -> object:
+    value = arguments[0] if arguments else 0
+    if isinstance(value, (str, bytes)) and len(value) <= 4096:
+        base = arguments[1] if len(arguments) > 1 else 10
+        return int(value, base) if isinstance(base, int) else UNKNOWN
+    return int(value) if isinstance(value, (int, float)) else UNKNOWN
+
+
+def _chr(arguments: Sequence[object], budget: Budget) -> object:
+    code = arguments[0]
+    return chr(code) if isinstance(code, int) else UNKNOWN
+
+
+def _ord(arguments: Sequence[object], budget: Budget) -> object:
+    character = arguments[0]
+    return ord(character) if isinstance(character, (str, bytes)) else UNKNOWN
+
+
+def _len(arguments: Sequence[object], budget: Budget) -> object:
+    value = arguments[0]
+    return len(value) if isinstance(value, (str, bytes, list, tuple, dict)) else UNKNOWN
+
+
+def _path_joined(arguments: Sequence[object], budget: Budget) -> object:
+    return "/".join(str(each) for each in arguments) if all(isinstance(each, str) for each in arguments) else UNKNOWN
+
+
+def _codec_encoded(arguments: Sequence[object], budget: Budget) -> object:
+    value, codec = arguments[0], str(arguments[1]) if len(arguments) > 1 else "utf-8"
+    if codec.lower() in _ENCODINGS_THAT_DECODE:
+        return decode_with_codec(value, codec, budget)
+    return codecs.encode(value, codec) if isinstance(value, str) and len(value) <= MAX_TEXT_BYTES else UNKNOWN
+
+
+_PURE_FUNCTIONS: dict[str, Callable[[Sequence[object], Budget], object]] = {
+    "str": _to_text,
+    "bytes": _to_bytes,
+    "bytearray": _to_bytes,
+    "list": _to_list,
+    "tuple": _to_list,
+    "reversed": _reversed,
+    "range": _ranged,
+    "int": _to_int,
+    "chr": _chr,
+    "unichr": _chr,
+    "ord": _ord,
+    "len": _len,
+    "os.path.join": _path_joined,
+    "codecs.encode": _codec_encoded,
+    "ascii": _to_text,
+    "iter": _to_list,
+}

@@ -1,0 +1,168 @@
+"""Follows calls into the functions of a module, and calls what installers and other modules would call."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, Sequence
+
+from wheelmark.scan.expressions import ExpressionReader
+from wheelmark.scan.report import Context
+from wheelmark.scan.scopes import ClassRecord, Frame, Function
+from wheelmark.scan.values import NOTHING, Value, joined_origins, words
+from wheelmark.scan.vocabulary import ACTS
+
+MAX_INHERITANCE = 8
+MAX_SIGNATURE_TEXT = 200
+_COMMAND_BASES = (
+    "setuptools.command.",
+    "setuptools.Command",
+    "distutils.command.",
+    "distutils.cmd.Command",
+    "distutils.core.Command",
+    "wheel.bdist_wheel.",
+)
+_HOOK_BASES = ("hatchling.builders.hooks.", "hatchling.metadata.plugin.")
+_COMMAND_METHODS = (
+    *("__init__", "initialize_options", "finalize_options", "run"),  # setuptools
+    *("initialize", "finalize", "clean", "update"),  # hatchling
+)
+_BACKEND_HOOKS = words(
+    "build_wheel build_sdist build_editable build "
+    "prepare_metadata_for_build_wheel prepare_metadata_for_build_editable "
+    "get_requires_for_build_wheel get_requires_for_build_sdist get_requires_for_build_editable "
+    "pdm_build_hook_enabled pdm_build_initialize pdm_build_update_files pdm_build_finalize"
+)
+
+
+class FunctionReader(ExpressionReader):
+    """The functions of a module; `ModuleReader` adds the statements."""
+
+    def call_function(
+        self, function: Function, arguments: Sequence[Value], keywords: Mapping[str, Value], frame: Frame
+    ) -> Value:
+        """What calling a function of the module gives; its body is read under the caller's context."""
+        bounds = self.meter.bounds
+        key = _informed if frame.context.automatic else _plain
+        signature = (
+            frame.context,
+            tuple(map(key, arguments)),
+            tuple((name, key(value)) for name, value in keywords.items()),
+        )
+        known = function.results.get(signature)
+        if known is not None:
+            return known
+        if function.evaluations >= bounds.max_evaluations or frame.depth >= bounds.max_inlining:
+            return Value(origins=joined_origins(list(function.results.values())))
+        function.evaluations += 1
+        function.results[signature] = NOTHING  # a recursive call finds this instead of recursing
+        inner = Frame(
+            self._bound(function, arguments, keywords),
+            frame.context,
+            function.qualname,
+            function.closure,
+            layer=max(function.layer, frame.layer if frame.line else 0),
+            line=function.line or frame.line,
+            depth=frame.depth + 1,
+        )
+        if isinstance(function.node, ast.Lambda):
+            result = self.evaluate(function.node.body, inner)
+        else:
+            self.execute(function.node.body, inner)
+            result = self._returned(inner.returns)
+        function.results[signature] = result
+        return result
+
+    @staticmethod
+    def _returned(values: list[Value]) -> Value:
+        if not values:
+            return NOTHING
+        if len(values) == 1:
+            return values[0]
+        named = next((value for value in values if value.name or value.known), NOTHING)
+        return named.with_origins(joined_origins(values))
+
+    @staticmethod
+    def _bound(function: Function, arguments: Sequence[Value], keywords: Mapping[str, Value]) -> dict[str, Value]:
+        spec = function.node.args
+        positional = [*spec.posonlyargs, *spec.args]
+        names: dict[str, Value] = {}
+        for parameter, default in zip(reversed(positional), reversed(function.defaults), strict=False):
+            names[parameter.arg] = default
+        for parameter, value in zip(positional, arguments, strict=False):
+            names[parameter.arg] = value
+        accepted = {parameter.arg for parameter in (*positional, *spec.kwonlyargs)}
+        for name, value in keywords.items():
+            if name in accepted:
+                names[name] = value
+        if spec.vararg is not None:
+            rest = tuple(arguments[len(positional) :])
+            names[spec.vararg.arg] = Value(items=rest, origins=joined_origins(rest))
+        if spec.kwarg is not None:
+            rest = tuple(value for name, value in keywords.items() if name not in accepted)
+            names[spec.kwarg.arg] = Value(items=rest, origins=joined_origins(rest))
+        for parameter in (*positional, *spec.kwonlyargs):
+            names.setdefault(parameter.arg, NOTHING)
+        return names
+
+    def run_install_hooks(self) -> None:
+        """Call what an installer calls: commands of cmdclass, build hooks, the functions of a build backend."""
+        frame = Frame(self.names, Context.INSTALL)
+        wanted = {value.name.partition("(")[0] for value in self.command_classes}
+        for record in list(self.classes.values()):
+            if record.key in wanted or self._is_hook_class(record):
+                for method in _COMMAND_METHODS:
+                    if method in record.methods:
+                        self._call_by_key(record.methods[method], record.key, frame)
+        for name, value in list(self.names.items()):
+            if name in _BACKEND_HOOKS and value.name in self.functions:
+                self._call_by_key(value.name, "", frame)
+
+    def _is_hook_class(self, record: ClassRecord, depth: int = 0) -> bool:
+        for base in record.bases:
+            if base.startswith((*_COMMAND_BASES, *_HOOK_BASES)):
+                return True
+            parent = self.classes.get(base)
+            if parent is not None and depth < MAX_INHERITANCE and self._is_hook_class(parent, depth + 1):
+                return True
+        return False
+
+    def run_root(self, path: str, when: Context) -> None:
+        """Call the function at a dotted path inside the module, as something outside does."""
+        frame = Frame(self.names, when)
+        first, _, rest = path.partition(".")
+        value = self.names.get(first, NOTHING)
+        record = self.classes.get(value.name)
+        if record is not None:
+            method = record.methods.get(rest or "__init__")
+            if method is not None:
+                self._call_by_key(method, record.key, frame)
+        elif value.name in self.functions:
+            self._call_by_key(value.name, "", frame)
+
+    def _call_by_key(self, key: str, owner: str, frame: Frame) -> None:
+        function = self.functions[key]
+        self.call_function(function, [Value(name=f"{owner}()")] if owner else [], {}, frame)
+
+    def run_the_rest(self) -> None:
+        """Read what nothing called; reading a function can define more."""
+        seen: set[str] = set()
+        while True:
+            fresh = [function for key, function in self.functions.items() if key not in seen]
+            if not fresh:
+                return
+            for function in fresh:
+                seen.add(function.key)
+                if function.evaluations == 0:
+                    when = Context.UNREACHED if self.unreached else Context.ON_CALL
+                    frame = Frame(self.names, when, layer=function.layer, line=function.line)
+                    owner = [Value(name=f"{function.owner}()")] if function.owner else []
+                    self.call_function(function, owner, {}, frame)
+
+
+def _informed(value: Value) -> object:
+    return (value.name, value.origins, value.text[:MAX_SIGNATURE_TEXT])
+
+
+def _plain(value: Value) -> object:
+    # Away from the automatic paths, other constants alone do not merit another walk.
+    return (value.name if value.name in ACTS or value.name.startswith("@") else "", value.origins)

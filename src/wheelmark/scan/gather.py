@@ -1,0 +1,236 @@
+"""Gathers the facts of one distribution: lays it out, reads its modules in the order in which they would run."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from wheelmark.scan.bounds import ScanBounds
+from wheelmark.scan.contents import Contents
+from wheelmark.scan.facts import Act, Facts, Layer, Member, Oddity, PatternHit
+from wheelmark.scan.layout import Layout, lay_out, startup_calls, startup_code
+from wheelmark.scan.oddities import find_oddities
+from wheelmark.scan.patterns import Patterns, PatternTimeout
+from wheelmark.scan.reader import ModuleReader
+from wheelmark.scan.report import Context
+from wheelmark.scan.scopes import Harvest, Meter, StepsExceeded
+from wheelmark.scan.source import parse_source
+
+_STRENGTH = {context: strength for strength, context in enumerate(reversed(Context))}
+_ORDER = (Context.INSTALL, Context.STARTUP, Context.IMPORT, Context.ENTRY, Context.ON_CALL, Context.UNREACHED)
+MAX_ROUNDS = 3  # times that a module is read again because another one was found to call into it
+
+
+@dataclass(slots=True)
+class _Gathering:
+    """The state while the facts of one distribution are gathered."""
+
+    contents: Contents
+    layout: Layout
+    meter: Meter
+    contexts: dict[str, Context]
+    roots: dict[str, dict[str, Context]] = field(default_factory=dict)
+    harvests: dict[str, Harvest] = field(default_factory=dict)
+    members: dict[str, Member] = field(default_factory=dict)
+    oddities: dict[str, list[Oddity]] = field(default_factory=dict)
+    read_as: dict[str, tuple[Context, tuple[tuple[str, Context], ...]]] = field(default_factory=dict)
+
+
+def gather(contents: Contents, *, filename: str, bounds: ScanBounds, patterns: Patterns) -> Facts:
+    """The facts of a distribution whose contents were read. Everything not looked at is one of `gaps`."""
+    layout = lay_out(filename, contents.sizes, contents.sides)
+    state = _Gathering(contents, layout, Meter.for_scan(bounds), dict(layout.contexts))
+    for module, functions in layout.entry_points.items():
+        path = layout.modules.get(module)
+        if path is not None:
+            state.roots.setdefault(path, {}).update(dict.fromkeys(functions, Context.ENTRY))
+    try:
+        _read_startup_files(state)
+        for _ in range(MAX_ROUNDS):
+            _read_modules(state)
+            if not _follow_across_modules(state):
+                break
+    except StepsExceeded:
+        contents.gap(f"expected at most {bounds.max_steps} steps of evaluation, got more")
+    if state.meter.budget.exceeded:
+        contents.gap("expected decoded text within bounds, got more or deeper layers")
+    calls = tuple(call for harvest in state.harvests.values() for call in harvest.calls.values())
+    layers = tuple(layer for harvest in state.harvests.values() for layer in harvest.layers)
+    hits = _pattern_hits(state, layers, patterns)
+    for path, size in contents.sizes.items():
+        if path not in state.members:
+            kind = "native" if path in contents.natives else "other"
+            state.members[path] = Member(path=path, size=size, context=Context.UNREACHED, kind=kind)
+    return Facts(
+        filename=filename,
+        is_wheel=layout.is_wheel,
+        is_pure=layout.is_pure,
+        members=tuple(state.members[path] for path in sorted(state.members)),
+        calls=calls,
+        layers=layers,
+        hits=tuple(hits),
+        oddities=tuple(oddity for found in state.oddities.values() for oddity in found),
+        gaps=tuple(contents.gaps),
+    )
+
+
+def _read_startup_files(state: _Gathering) -> None:
+    for path, raw in state.contents.sides.items():
+        lower = path.lower()
+        if lower.endswith(".pth"):
+            state.members[path] = Member(path=path, size=len(raw), context=Context.STARTUP, kind="pth")
+            harvest = state.harvests.setdefault(path, Harvest(path))
+            for number, line in startup_code(path, raw):
+                _read_line(state, path, number, line, harvest)
+            state.oddities[path] = list(find_oddities(path, raw.decode("utf-8", "replace"), Context.STARTUP))
+        elif (lower.endswith(".start") and not state.layout.is_wheel) or (lower.endswith(".start") and "/" not in path):
+            state.members[path] = Member(path=path, size=len(raw), context=Context.STARTUP, kind="start")
+            for module, function in startup_calls(raw):
+                source = state.layout.modules.get(module)
+                if source is not None:
+                    _promote(state, source, Context.STARTUP)
+                    state.roots.setdefault(source, {})[function] = Context.STARTUP
+
+
+def _read_line(state: _Gathering, path: str, number: int, line: str, harvest: Harvest) -> None:
+    parsed = parse_source(line.encode("utf-8", "replace"))
+    if parsed.tree is None:
+        return
+    for statement in parsed.tree.body:
+        ast.increment_lineno(statement, number - 1)
+    reader = _reader(state, path, "", is_package=False)
+    reader.harvest = harvest
+    reader.read(parsed.tree, Context.STARTUP, {})
+    _follow_imports(state, harvest, Context.STARTUP)
+
+
+def _read_modules(state: _Gathering) -> None:
+    """Read what has not been read, or not under the context it turned out to have: the strongest contexts first."""
+    for context in _ORDER:
+        # Reading one module can promote others to this context, so look again until none is left.
+        while True:
+            waiting = [path for path in state.contents.sources if _due(state, path, context)]
+            if not waiting:
+                break
+            for path in waiting:
+                if _due(state, path, context):
+                    _read_module(state, path)
+
+
+def _due(state: _Gathering, path: str, context: Context) -> bool:
+    if state.contexts[path] is not context:
+        return False
+    return state.read_as.get(path) != (context, tuple(sorted(state.roots.get(path, {}).items())))
+
+
+def _read_module(state: _Gathering, path: str) -> None:
+    context = state.contexts[path]
+    roots = state.roots.get(path, {})
+    state.read_as[path] = (context, tuple(sorted(roots.items())))
+    raw = state.contents.sources[path]
+    parsed = parse_source(raw)
+    state.members[path] = Member(
+        path=path, size=len(raw), context=context, kind="python", parsed=parsed.tree is not None and parsed.whole
+    )
+    state.oddities[path] = list(find_oddities(path, parsed.text, context))
+    reader = _reader(state, path, state.layout.module_of(path), is_package=path.endswith("__init__.py"))
+    state.harvests[path] = reader.harvest
+    if parsed.tree is None:
+        return
+    try:
+        reader.read(parsed.tree, context, roots)
+    except RecursionError:
+        state.contents.gap(f"{path}: expected code that is nested less deeply")
+    _follow_imports(state, reader.harvest, context)
+
+
+def _reader(state: _Gathering, path: str, module: str, *, is_package: bool) -> ModuleReader:
+    unreached = state.contexts.get(path) is Context.UNREACHED
+    return ModuleReader(
+        path,
+        module,
+        is_package=is_package,
+        meter=state.meter,
+        read_member=_member_finder(state.contents, state.layout.root, path),
+        unreached=unreached,
+    )
+
+
+def _member_finder(contents: Contents, root: str, path: str) -> Callable[[str], bytes | None]:
+    folder = path.rpartition("/")[0]
+
+    def find(wanted: str) -> bytes | None:
+        name = wanted.replace("\\", "/").lstrip("./\N{HORIZONTAL ELLIPSIS}")
+        for candidate in (f"{folder}/{name}" if folder else name, f"{root}{name}", name):
+            found = contents.sides.get(candidate) or contents.sources.get(candidate)
+            if found is not None:
+                return found
+        tail = "/" + name.rpartition("/")[2]
+        return next(
+            (raw for other, raw in contents.sides.items() if len(tail) > 3 and f"/{other}".endswith(tail)), None
+        )
+
+    return find
+
+
+def _promote(state: _Gathering, path: str, context: Context) -> bool:
+    if _STRENGTH[context] <= _STRENGTH[state.contexts[path]]:
+        return False
+    state.contexts[path] = context
+    return True
+
+
+def _follow_imports(state: _Gathering, harvest: Harvest, context: Context) -> None:
+    """What runs at installation or start-up takes with it every module that it imports."""
+    if not context.automatic:
+        return
+    for name, when in harvest.imports.items():
+        if not when.automatic:
+            continue
+        parts = name.split(".")
+        for length in range(1, len(parts) + 1):
+            path = state.layout.modules.get(".".join(parts[:length]))
+            if path is not None and path != harvest.member:
+                _promote(state, path, when)
+
+
+def _follow_across_modules(state: _Gathering) -> bool:
+    """Functions of one module that another calls at once become roots of theirs. True when there is something new."""
+    news = False
+    for harvest in list(state.harvests.values()):
+        for call in harvest.calls.values():
+            if call.act is not Act.LOCAL:
+                continue
+            module, _, function = call.name.rpartition(".")
+            path = state.layout.modules.get(module)
+            if path is None:
+                module, _, owner = module.rpartition(".")
+                path, function = state.layout.modules.get(module), f"{owner}.{function}"
+            if path is None or path == harvest.member:
+                continue
+            known = state.roots.setdefault(path, {})
+            if function not in known or _STRENGTH[call.context] > _STRENGTH[known[function]]:
+                known[function] = call.context
+                news = True
+    return news
+
+
+def _pattern_hits(state: _Gathering, layers: tuple[Layer, ...], patterns: Patterns) -> list[PatternHit]:
+    hits: list[PatternHit] = []
+    try:
+        for path, raw in state.contents.sources.items():
+            hits.extend(patterns.hits(path, raw, state.contexts[path]))
+        for layer in layers:
+            hits.extend(
+                patterns.hits(
+                    layer.member,
+                    layer.text.encode("utf-8", "replace"),
+                    layer.context,
+                    layer=layer.depth,
+                    line=layer.line,
+                )
+            )
+    except PatternTimeout as error:
+        state.contents.gap(f"{error}: expected the byte patterns to finish in time")
+    return hits

@@ -1,0 +1,195 @@
+"""What each file of a distribution is to an installer and to the interpreter, and when its code runs."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from wheelmark.scan.report import Context
+from wheelmark.scan.values import words
+
+PYTHON_SUFFIXES = (".py", ".pyw")
+_APART_FOLDERS = words(
+    "test tests testing testdata test_data docs doc example examples sample samples "
+    "bench benchmarks demo demos fixtures tutorials"
+)
+_APART_AT_ROOT = frozenset({"noxfile.py", "conftest.py", "fabfile.py", "tasks.py", "dodo.py", "runtests.py", "wscript"})
+_APART_NAME = re.compile(r"(^|/)(test_[^/]*|[^/]*_tests?|conftest)\.py$")
+_BUILD_FILES = frozenset({"setup.py", "hatch_build.py", "pdm_build.py", "build_hooks.py"})
+_STARTUP_MODULES = frozenset({"sitecustomize.py", "usercustomize.py"})
+_NATIVE_MAGIC = (
+    b"\x7fELF",
+    b"MZ",
+    b"\xfe\xed\xfa\xce",
+    b"\xfe\xed\xfa\xcf",
+    b"\xcf\xfa\xed\xfe",
+    b"\xce\xfa\xed\xfe",
+    b"\xca\xfe\xba\xbe",
+)
+_ENTRY_POINT = re.compile(r"^\s*[^=#\[\s][^=]*=\s*([\w.]+)\s*:\s*([\w.]+)")
+
+MAX_PTH_LINES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How one distribution is laid out. Paths are as in the archive; `places` has what Python code each runs as."""
+
+    is_wheel: bool
+    is_pure: bool
+    root: str  # the folder that an sdist wraps everything in, with its slash; "" for a wheel
+    modules: Mapping[str, str]  # dotted module name -> path
+    contexts: Mapping[str, Context]  # path of a Python file -> when its body runs
+    apart: frozenset[str]  # tests, documentation and examples
+    entry_points: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # module -> functions of console scripts
+
+    def module_of(self, path: str) -> str:
+        """The dotted name that a Python file is imported by."""
+        return _module_name(path, self.root)
+
+
+def is_python(path: str) -> bool:
+    """True for a source file of Python by its name."""
+    return path.lower().endswith(PYTHON_SUFFIXES)
+
+
+def is_native(head: bytes) -> bool:
+    """True for the first bytes of an ELF, PE or Mach-O file."""
+    if head.startswith(b"\xca\xfe\xba\xbe") and len(head) >= 8 and int.from_bytes(head[4:8], "big") > 45:
+        return False  # a Java class file shares the magic number of Mach-O's fat binaries
+    return head.startswith(_NATIVE_MAGIC)
+
+
+def lay_out(filename: str, paths: Iterable[str], texts: Mapping[str, bytes]) -> Layout:
+    """Say when each Python file of a distribution runs. `texts` has the bytes of the small text files by path."""
+    everything = list(paths)
+    is_wheel = filename.lower().endswith(".whl")
+    root = "" if is_wheel else _root_of(everything)
+    sources = [path for path in everything if is_python(path)]
+    apart = frozenset(path for path in sources if _is_apart(path.removeprefix(root), is_wheel=is_wheel))
+    if len(apart) == len([path for path in sources if path.removeprefix(root) not in _BUILD_FILES]):
+        apart = frozenset()  # a distribution that is nothing but "tests" is imported under that name
+    modules = {_module_name(path, root): path for path in reversed(sources)}
+    hooks = set() if is_wheel else _build_modules(texts.get(f"{root}pyproject.toml", b""), root, modules)
+    contexts = {path: _context(path, root, is_wheel, path in apart, path in hooks) for path in sources}
+    is_pure = not is_wheel or filename.lower().removesuffix(".whl").endswith("-any")
+    return Layout(is_wheel, is_pure, root, modules, contexts, apart, _entry_points(texts) if is_wheel else {})
+
+
+def startup_code(path: str, raw: bytes) -> list[tuple[int, str]]:
+    """The lines of a `.pth` file that the interpreter executes, with their numbers.
+
+    Source: documentation of the `site` module: a line that starts with `import` and a blank is executed.
+    """
+    lines = raw.decode("utf-8", "replace").splitlines()
+    return [
+        (number, line)
+        for number, line in enumerate(lines[:MAX_PTH_LINES], 1)
+        if line.startswith(("import ", "import\t"))
+    ]
+
+
+def startup_calls(raw: bytes) -> list[tuple[str, str]]:
+    """The functions that a `.start` file has called at start-up, as (module, path in the module). Source: PEP 829."""
+    found: list[tuple[str, str]] = []
+    for line in raw.decode("utf-8", "replace").splitlines()[:MAX_PTH_LINES]:
+        module, colon, function = line.partition("#")[0].strip().partition(":")
+        if colon:
+            found.append((module.strip(), function.strip()))
+    return found
+
+
+def _root_of(paths: list[str]) -> str:
+    first = {path.partition("/")[0] for path in paths if path}
+    return f"{first.pop()}/" if len(first) == 1 and all("/" in path for path in paths) else ""
+
+
+def _module_name(path: str, root: str) -> str:
+    inner = path.removeprefix(root).rpartition(".")[0]
+    parts = inner.split("/")
+    if len(parts) > 2 and parts[0].endswith(".data") and parts[1] in {"purelib", "platlib"}:
+        parts = parts[2:]
+    if parts[0] in {"src", "lib", "python"} and len(parts) > 1:
+        parts = parts[1:]
+    if parts[-1] == "__init__" and len(parts) > 1:
+        parts = parts[:-1]
+    return ".".join(parts)
+
+
+def _is_apart(inner: str, *, is_wheel: bool) -> bool:
+    folders = inner.lower().split("/")[:-1]
+    if any(folder in _APART_FOLDERS for folder in folders):
+        return True
+    if _APART_NAME.search(inner.lower()):
+        return True
+    return not is_wheel and inner in _APART_AT_ROOT
+
+
+def _context(path: str, root: str, is_wheel: bool, is_apart: bool, is_hook: bool) -> Context:
+    inner = path.removeprefix(root)
+    if is_hook or (not is_wheel and inner in _BUILD_FILES):
+        return Context.INSTALL
+    if inner in _STARTUP_MODULES:
+        return Context.STARTUP
+    if is_apart:
+        return Context.UNREACHED
+    if inner.endswith("__main__.py") or "/scripts/" in inner or inner.startswith(("scripts/", "bin/", "tools/")):
+        return Context.ENTRY
+    return Context.IMPORT
+
+
+def _build_modules(pyproject: bytes, root: str, modules: Mapping[str, str]) -> set[str]:
+    """Files that a build front end imports: an in-tree backend, build hooks of hatchling and PDM. Source: PEP 517."""
+    try:
+        document = tomllib.loads(pyproject.decode("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError):
+        return set()
+    found: set[str] = set()
+    system = document.get("build-system")
+    if (
+        isinstance(system, dict)
+        and isinstance(system.get("backend-path"), list)
+        and isinstance(system.get("build-backend"), str)
+    ):
+        name = system["build-backend"].partition(":")[0].replace(".", "/")
+        for folder in system["backend-path"]:
+            prefix = f"{root}{str(folder).strip('./')}/" if str(folder).strip("./") else root
+            found |= {f"{prefix}{name}.py", f"{prefix}{name}/__init__.py"}
+    _custom_hooks(document.get("tool"), root, found)
+    return {path for path in modules.values() if path in found}
+
+
+def _custom_hooks(tool: object, root: str, found: set[str]) -> None:
+    waiting, visited = [tool], 0
+    while waiting and visited < 2000:
+        visited += 1
+        table = waiting.pop()
+        if not isinstance(table, dict):
+            continue
+        for key, value in table.items():
+            if (
+                key in {"custom", "build", "path", "script", "custom-hook"}
+                and isinstance(value, str)
+                and value.endswith(".py")
+            ):
+                found.add(f"{root}{value.removeprefix('./')}")
+            elif key == "custom" and isinstance(value, dict) and isinstance(value.get("path"), str):
+                found.add(f"{root}{value['path']}")
+            elif isinstance(value, dict):
+                waiting.append(value)
+
+
+def _entry_points(texts: Mapping[str, bytes]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for path, raw in texts.items():
+        if path.endswith(".dist-info/entry_points.txt"):
+            for line in raw.decode("utf-8", "replace").splitlines()[:1000]:
+                match = _ENTRY_POINT.match(line)
+                if match is not None:
+                    found[match[1]] = (*found.get(match[1], ()), match[2])
+    return found
+
+
+__all__ = ["Layout", "is_native", "is_python", "lay_out", "startup_calls", "startup_code"]

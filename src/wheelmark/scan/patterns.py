@@ -1,0 +1,56 @@
+"""Byte patterns by YARA-X: all rules compiled into one, run over sources and over decoded layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import yara_x
+
+from wheelmark.scan.facts import PatternHit
+from wheelmark.scan.report import Context
+
+SCAN_SECONDS = 10
+MAX_MATCHES = 20  # of one pattern in one text
+MAX_HIT_TEXT = 300
+
+
+class PatternTimeout(Exception):
+    """The patterns did not finish in time on one text."""
+
+
+class Patterns:
+    """The compiled patterns of a rule set."""
+
+    def __init__(self, rules: Sequence[tuple[str, str]]) -> None:
+        """`rules` pairs the id of each rule with its YARA source.
+
+        Raises: yara_x.CompileError when a source is no YARA rule: a fault of the rule set, never of a scanned file.
+        """
+        compiler = yara_x.Compiler()
+        for identifier, source in rules:
+            compiler.new_namespace(identifier)
+            compiler.add_source(source)
+        self._scanner = yara_x.Scanner(compiler.build()) if rules else None
+        if self._scanner is not None:
+            self._scanner.set_timeout(SCAN_SECONDS)
+            self._scanner.max_matches_per_pattern(MAX_MATCHES)
+
+    def hits(self, member: str, raw: bytes, context: Context, *, layer: int = 0, line: int = 0) -> Iterator[PatternHit]:
+        """Where the patterns match. `line` is the line of the call that executes the text, for a layer.
+
+        Raises: PatternTimeout.
+        """
+        if self._scanner is None:
+            return
+        try:
+            results = self._scanner.scan(raw)
+        except yara_x.TimeoutError as error:
+            raise PatternTimeout(member) from error
+        for rule in results.matching_rules:
+            for pattern in rule.patterns:
+                for match in pattern.matches:
+                    text = raw[match.offset : match.offset + min(match.length, MAX_HIT_TEXT)].decode("utf-8", "replace")
+                    where = line or raw.count(b"\n", 0, match.offset) + 1
+                    yield PatternHit(
+                        rule=rule.namespace, member=member, line=where, context=context, text=text, layer=layer
+                    )

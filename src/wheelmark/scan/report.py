@@ -1,0 +1,171 @@
+"""What a scan says: findings, a verdict, a score, and the JSON that carries them between processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import orjson
+
+
+class Verdict(StrEnum):
+    """What the findings amount to. `INCOMPLETE` is never clean: something was not looked at."""
+
+    BENIGN = "benign"
+    SUSPICIOUS = "suspicious"
+    MALICIOUS = "malicious"
+    INCOMPLETE = "incomplete"
+
+
+class Severity(StrEnum):
+    """How much one finding says by itself; ordered from `INFO` to `CRITICAL` by `rank`."""
+
+    INFO = "info"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        """0 for info up to 4 for critical."""
+        return _RANKS[self]
+
+
+_RANKS = {severity: rank for rank, severity in enumerate(Severity)}
+
+
+class Context(StrEnum):
+    """When a piece of code runs, from "the moment of installation" to "never by itself"."""
+
+    INSTALL = "install"  # setup.py, build hooks and in-tree backends, commands of cmdclass
+    STARTUP = "startup"  # every start of the interpreter: .pth, .start, sitecustomize
+    IMPORT = "import"  # a module's body and what it calls
+    ENTRY = "entry"  # a console script, or the body under `if __name__ == "__main__"`
+    ON_CALL = "call"  # a function that somebody has to call
+    UNREACHED = "unreached"  # tests, documentation and examples that nothing imports
+
+    @property
+    def automatic(self) -> bool:
+        """True where the code runs although nobody asked for what it does."""
+        return self in _AUTOMATIC
+
+
+_AUTOMATIC = frozenset({Context.INSTALL, Context.STARTUP, Context.IMPORT})
+
+
+class Tactic(StrEnum):
+    """The MITRE ATT&CK tactic that a rule gives evidence of."""
+
+    EXECUTION = "TA0002 Execution"
+    PERSISTENCE = "TA0003 Persistence"
+    DEFENSE_EVASION = "TA0005 Defense Evasion"
+    CREDENTIAL_ACCESS = "TA0006 Credential Access"
+    COLLECTION = "TA0009 Collection"
+    EXFILTRATION = "TA0010 Exfiltration"
+    COMMAND_AND_CONTROL = "TA0011 Command and Control"
+    IMPACT = "TA0040 Impact"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One rule's evidence at one place."""
+
+    rule: str
+    severity: Severity
+    member: str  # path inside the distribution
+    line: int  # 1-based; 0 when the finding speaks of the whole member
+    message: str  # one sentence for people
+    evidence: str  # what was seen, bounded, printable
+    tactic: Tactic | None = None  # None: read from the short form of the JSON
+    context: Context | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What one scan of one file says. Everything but `elapsed_ms` is a function of the bytes and the rule set."""
+
+    file: str
+    sha256: str
+    verdict: Verdict
+    score: float  # 0 (nothing found) to 1
+    findings: tuple[Finding, ...]
+    elapsed_ms: float
+    ruleset: str  # version of the rule set
+    incomplete_reason: str | None = None
+
+    def to_json(self, *, with_context: bool = False) -> bytes:
+        """One line of JSON without a newline; `incomplete_reason` only when there is one.
+
+        The names of the fields are fixed: scripts and other tools read them. `with_context` adds the `tactic` and
+        `context` of each finding, so that `from_json` gives back the same report.
+        """
+        document: dict[str, object] = {
+            "file": self.file,
+            "sha256": self.sha256,
+            "verdict": self.verdict.value,
+            "score": self.score,
+            "findings": [_finding_to_mapping(finding, with_context) for finding in self.findings],
+            "elapsed_ms": self.elapsed_ms,
+            "ruleset": self.ruleset,
+        }
+        if self.incomplete_reason is not None:
+            document["incomplete_reason"] = self.incomplete_reason
+        return orjson.dumps(document)
+
+    @classmethod
+    def from_json(cls, line: bytes) -> Report:
+        """The report that `to_json` wrote. Raises: ValueError when the line is anything else."""
+        try:
+            document = orjson.loads(line)
+            reason = document.get("incomplete_reason")
+            return cls(
+                file=_text(document["file"]),
+                sha256=_text(document["sha256"]),
+                verdict=Verdict(document["verdict"]),
+                score=float(document["score"]),
+                findings=tuple(_finding_from_mapping(each) for each in document["findings"]),
+                elapsed_ms=float(document["elapsed_ms"]),
+                ruleset=_text(document["ruleset"]),
+                incomplete_reason=None if reason is None else _text(reason),
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"expected a report as one JSON object, got {line[:80]!r}") from error
+
+
+def _finding_to_mapping(finding: Finding, with_context: bool) -> dict[str, object]:
+    document: dict[str, object] = {
+        "rule": finding.rule,
+        "severity": finding.severity.value,
+        "member": finding.member,
+        "line": finding.line,
+        "message": finding.message,
+        "evidence": finding.evidence,
+    }
+    if with_context:
+        document["tactic"] = finding.tactic
+        document["context"] = finding.context
+    return document
+
+
+def _finding_from_mapping(document: Mapping[str, object]) -> Finding:
+    line, tactic, context = document["line"], document.get("tactic"), document.get("context")
+    if not isinstance(line, int):
+        raise TypeError(f"expected a line number, got {line!r}")
+    return Finding(
+        rule=_text(document["rule"]),
+        severity=Severity(_text(document["severity"])),
+        member=_text(document["member"]),
+        line=line,
+        message=_text(document["message"]),
+        evidence=_text(document["evidence"]),
+        tactic=None if tactic is None else Tactic(_text(tactic)),
+        context=None if context is None else Context(_text(context)),
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected text, got {value!r}")
+    return value

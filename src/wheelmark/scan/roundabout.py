@@ -1,0 +1,143 @@
+"""The roundabout ways to a name or a program: what `getattr`, `__import__`, `exec` and their like really mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+from wheelmark.scan.calls import CallReader, Site
+from wheelmark.scan.facts import Act
+from wheelmark.scan.values import NOTHING, Origin, Taint, Value
+from wheelmark.scan.vocabulary import SECRET_PATH, canonical
+
+MAX_PATH_SHOWN = 120
+
+
+def _getattr(reader: CallReader, site: Site) -> Value | None:
+    owner, name = site.argument(0, ""), site.argument(1, "").constant
+    if not isinstance(name, str):
+        return Value(origins=owner.origins)
+    found = reader.attribute_of(owner, name, site.line)
+    if found.name in {"", "__builtins__"} or found.name.startswith("@"):
+        return found
+    hidden = f"getattr(…, {name!r})"
+    return Value(found.constant, name=canonical(found.name), origins=found.origins, hidden=hidden, items=found.items)
+
+
+def _import_by_name(reader: CallReader, site: Site) -> Value | None:
+    module = site.argument(0, "name")
+    if isinstance(module.constant, str):
+        return Value(name=module.constant, hidden=f"__import__({module.constant!r})")
+    return Value(origins=module.origins)
+
+
+def _vars(reader: CallReader, site: Site) -> Value | None:
+    owner = site.argument(0, "")
+    return Value(name=f"{owner.name}<vars>" if owner.name else "vars()")
+
+
+def _globals(reader: CallReader, site: Site) -> Value | None:
+    return Value(name="globals()")
+
+
+def _getenv(reader: CallReader, site: Site) -> Value | None:
+    return reader.environment_variable(site.argument(0, "key"), site.line)
+
+
+def _open(reader: CallReader, site: Site) -> Value | None:
+    path, mode = site.argument(0, "file").text, site.argument(1, "mode").constant
+    reader.record("open", Act.READ, site)
+    if isinstance(mode, str) and any(letter in mode for letter in "wax+"):
+        return Value(name="open()", partial=path)
+    origins = {Origin(Taint.FILE, site.line, path[:MAX_PATH_SHOWN])}
+    if SECRET_PATH.search(path):
+        origins.add(Origin(Taint.SECRET, site.line, path[:MAX_PATH_SHOWN]))
+    return Value(name="open()", partial=path, origins=frozenset(origins))
+
+
+def _map(reader: CallReader, site: Site) -> Value | None:
+    if len(site.arguments) != 2:
+        return None
+    function, sequence = site.arguments
+    constant = sequence.constant
+    if not isinstance(constant, (str, bytes, list, tuple)) or not reader.meter.budget.allows_items(len(constant)):
+        return None
+    results: list[object] = []
+    origins = sequence.origins
+    for each in constant:
+        value = reader.apply(function, Site([Value(each)], {}, site.line, site.frame, function.hidden))
+        origins = origins | value.origins
+        if not value.known:
+            return Value(items=(value,), origins=origins)
+        results.append(value.constant)
+    return Value(results, origins=origins)
+
+
+def _partial(reader: CallReader, site: Site) -> Value | None:
+    return site.argument(0, "func")
+
+
+def _compile(reader: CallReader, site: Site) -> Value | None:
+    source = site.argument(0, "source")
+    # What is compiled is not yet run, but the code object carries everything with it.
+    name = "" if source.known else "compile()"
+    return Value(source.constant, origins=source.origins, partial=source.partial, name=name)
+
+
+def _run(name: str) -> Callable[[CallReader, Site], Value | None]:
+    def run(reader: CallReader, site: Site) -> Value | None:
+        source = site.argument(0, "source")
+        reader.record(name, Act.RUN_CODE, site)
+        if isinstance(source.constant, (str, bytes)):
+            return reader.see_through(source.constant, source, site.line, site.frame)
+        file = next((origin.what for origin in sorted(source.origins) if origin.taint is Taint.FILE), "")
+        if file and not file.endswith(".py") and not source.has(Taint.NETWORK, Taint.DECODED):
+            text = reader.read_member(file)
+            if text is not None:
+                reader.see_through(text, source, site.line, site.frame)
+        return Value(origins=source.origins)
+
+    return run
+
+
+def _started(reader: CallReader, site: Site) -> Value | None:
+    """A child interpreter that is given its program as an argument runs that program."""
+    command = site.argument(0, "args")
+    words = list(command.items)
+    if isinstance(command.constant, (list, tuple)):
+        words = [Value(each) for each in command.constant]
+    for flag, program in pairwise(words):
+        if flag.constant == "-c" and isinstance(program.constant, (str, bytes)) and site.frame.context.automatic:
+            reader.see_through(program.constant, program, site.line, site.frame)
+    return None
+
+
+def _setup(reader: CallReader, site: Site) -> Value | None:
+    reader.command_classes.extend(site.keywords.get("cmdclass", NOTHING).items)
+    return NOTHING
+
+
+_STARTERS = (
+    "os.system os.popen subprocess.run subprocess.call subprocess.check_call subprocess.check_output "
+    "subprocess.getoutput subprocess.Popen"
+)
+
+ROUNDABOUT: dict[str, Callable[[CallReader, Site], Value | None]] = {
+    "getattr": _getattr,
+    "__import__": _import_by_name,
+    "importlib.import_module": _import_by_name,
+    "importlib.__import__": _import_by_name,
+    "vars": _vars,
+    "globals": _globals,
+    "locals": _globals,
+    "os.getenv": _getenv,
+    "open": _open,
+    "map": _map,
+    "functools.partial": _partial,
+    "compile": _compile,
+    "exec": _run("exec"),
+    "eval": _run("eval"),
+    "setuptools.setup": _setup,
+    "distutils.core.setup": _setup,
+    **dict.fromkeys(_STARTERS.split(), _started),
+}

@@ -1,0 +1,85 @@
+"""What a rule is: an identity, a judgement about one kind of evidence, and where to read about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from wheelmark.scan.facts import Call, Facts
+from wheelmark.scan.report import Context, Finding, Severity, Tactic
+
+MAX_EVIDENCE = 300
+MAX_MESSAGE = 400
+
+
+class RuleState(StrEnum):
+    """Whether a rule's findings count."""
+
+    ENABLED = "enabled"
+    EVALUATION = "evaluation"  # runs and is reported as info: its precision is being measured
+    DISABLED = "disabled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """One place where a rule's predicate holds. The rule turns it into a finding."""
+
+    severity: Severity
+    member: str
+    line: int
+    context: Context
+    text: str
+    message: str = ""  # instead of the rule's own, when there is more to say
+
+    @classmethod
+    def of_call(cls, call: Call, severity: Severity, text: str, message: str = "") -> Evidence:
+        """Evidence at a call."""
+        return cls(
+            severity=severity, member=call.member, line=call.line, context=call.context, text=text, message=message
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One rule. `check` is a pure function of the facts; `yara`, where given, makes `facts.hits` of the same name."""
+
+    id: str  # lower case, words joined by hyphens; never renamed
+    version: int  # rises with every change of what it finds
+    severity: Severity  # the most that it can say
+    tactic: Tactic
+    message: str
+    reference: str
+    check: Callable[[Facts], Iterable[Evidence]]
+    state: RuleState = RuleState.ENABLED
+    yara: str = ""
+
+    def findings(self, facts: Facts, limit: int) -> list[Finding]:
+        """What the rule says of a distribution: the gravest first, at most `limit`."""
+        found: dict[tuple[str, int], Finding] = {}
+        for evidence in self.check(facts):
+            finding = self._finding(evidence)
+            known = found.get((finding.member, finding.line))
+            if known is None or known.severity.rank < finding.severity.rank:
+                found[finding.member, finding.line] = finding
+        ordered = sorted(found.values(), key=lambda finding: (-finding.severity.rank, finding.member, finding.line))
+        return ordered[:limit]
+
+    def _finding(self, evidence: Evidence) -> Finding:
+        severity = evidence.severity if evidence.severity.rank <= self.severity.rank else self.severity
+        return Finding(
+            rule=self.id,
+            severity=Severity.INFO if self.state is RuleState.EVALUATION else severity,
+            member=evidence.member,
+            line=evidence.line,
+            message=(evidence.message or self.message)[:MAX_MESSAGE],
+            evidence=printable(evidence.text)[:MAX_EVIDENCE],
+            tactic=self.tactic,
+            context=evidence.context,
+        )
+
+
+def printable(text: str) -> str:
+    """Text that is safe to show: control characters and what is not seen become visible, blanks are collapsed."""
+    shown = " ".join(text[: MAX_EVIDENCE * 4].split())
+    return "".join(character if character.isprintable() else f"\\u{ord(character):04x}" for character in shown)

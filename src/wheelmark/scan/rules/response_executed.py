@@ -1,0 +1,38 @@
+"""Code that comes from the network and is run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from wheelmark.scan.facts import Act, Facts
+from wheelmark.scan.report import Severity, Tactic
+from wheelmark.scan.rule import Evidence, Rule
+from wheelmark.scan.rules._common import graded, told
+from wheelmark.scan.values import Taint
+
+
+def check(facts: Facts) -> Iterator[Evidence]:
+    for call in facts.calls_of(Act.RUN_CODE, Act.LOAD_CODE, Act.START_PROCESS):
+        responses = [
+            origin for value in call.arguments[:1] for origin in sorted(value.origins) if origin.taint is Taint.NETWORK
+        ]
+        if not responses:
+            continue
+        on_call = Severity.HIGH if call.act is Act.RUN_CODE and call.name == "exec" else Severity.LOW
+        severity = graded(call.context, automatic=Severity.CRITICAL, entry=Severity.HIGH, on_call=on_call)
+        if call.act is Act.START_PROCESS and severity is Severity.CRITICAL:
+            # A version number from a server in a command line is not yet a command from a server.
+            severity = Severity.HIGH
+        if severity is not None:
+            yield Evidence.of_call(call, severity, f"{call.name} of {told(responses)}")
+
+
+RULE = Rule(
+    id="response-executed",
+    version=1,
+    severity=Severity.CRITICAL,
+    tactic=Tactic.COMMAND_AND_CONTROL,
+    message="What a server answers is executed as code: the file does whatever that server says at that moment.",
+    reference="https://attack.mitre.org/techniques/T1105/",
+    check=check,
+)

@@ -1,0 +1,53 @@
+"""Distributions installed, programs started and folders wiped by code that nobody called."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from wheelmark.scan.facts import Act, Call, Facts
+from wheelmark.scan.report import Context, Severity, Tactic
+from wheelmark.scan.rule import Evidence, Rule
+from wheelmark.scan.rules._common import shown
+from wheelmark.scan.values import Taint
+
+_PIP = re.compile(r"(?i)\bpip3?\b.*\binstall\b|\binstall\b.*\bpip3?\b")
+_WIPES = re.compile(
+    r"(?i)(\brm\s+-[rf]{2,}\s+(--no-preserve-root\s+)?(/|~|\$HOME)(\s|$|\*)|\bformat\s+c:|del\s+/[sfq]\s.*c:\\|\b(shutdown|poweroff|halt|reboot)\b\s*(/s|-h|now|$))"
+)
+_SILENT = frozenset({"creationflags", "startupinfo", "start_new_session"})
+
+
+def check(facts: Facts) -> Iterator[Evidence]:
+    for call in facts.calls_of(Act.START_PROCESS, Act.INSTALL):
+        if not call.context.automatic:
+            continue
+        severity = _severity(call)
+        if severity is not None:
+            yield Evidence.of_call(call, severity, shown(call))
+
+
+def _severity(call: Call) -> Severity | None:
+    text = call.text
+    if _WIPES.search(text):
+        return Severity.CRITICAL
+    if call.origins_of(Taint.DECODED) and call.arguments and call.arguments[0].has(Taint.DECODED):
+        return Severity.CRITICAL
+    if call.act is Act.INSTALL or _PIP.search(text):
+        return Severity.MEDIUM if call.context is Context.INSTALL else Severity.LOW
+    if call.name == "os.startfile":
+        return Severity.HIGH
+    if call.context is Context.STARTUP:
+        return Severity.HIGH
+    return None
+
+
+RULE = Rule(
+    id="unasked-process",
+    version=1,
+    severity=Severity.CRITICAL,
+    tactic=Tactic.IMPACT,
+    message="Code that nobody called starts a process that it hides, installs something else, or destroys files.",
+    reference="https://attack.mitre.org/techniques/T1059/",
+    check=check,
+)
