@@ -20,6 +20,7 @@ from wheelmark.server.bootstrap import bootstrap_existing
 if TYPE_CHECKING:  # the rows can be imported once Django is set up
     from wheelmark.server.accounts.models import ApiToken, User
 
+FILE_STATES = ["uploaded", "validated", "scanned", "held", "published", "rejected", "removed"]
 OPERATOR = "operator"
 EXIT_FAILED = 1
 MAX_PASSWORD_BYTES = 4_096
@@ -183,6 +184,42 @@ def _project_status(arguments: argparse.Namespace) -> Answer:
     return {"project": project.normalized_name, "status": str(project.status), "reason": project.status_reason}
 
 
+def _release(arguments: argparse.Namespace) -> Answer:
+    from packaging.utils import canonicalize_name, canonicalize_version
+
+    from wheelmark.server.projects.lifecycle import remove_release, yank
+    from wheelmark.server.projects.models import Release
+
+    name = canonicalize_name(arguments.name)
+    try:
+        release = Release.objects.select_related("project").get(
+            project__normalized_name=name, version_key=canonicalize_version(arguments.version)
+        )
+    except Release.DoesNotExist as error:
+        raise _not_found("release", f"{name} {arguments.version}", "the project's page lists its releases") from error
+    answer: dict[str, Any] = {"project": name, "version": release.version}
+    if arguments.change == "remove":
+        return answer | {"files_removed": remove_release(release, actor=OPERATOR, reason=arguments.reason, now=_now())}
+    yank(release, yanked=arguments.change == "yank", reason=arguments.reason, actor=OPERATOR)
+    return answer | {"yanked": release.is_yanked, "reason": release.yanked_reason}
+
+
+def _file_list(arguments: argparse.Namespace) -> Answer:
+    from wheelmark.server.projects.models import File
+
+    files = File.objects.filter(state=arguments.state).select_related("release__project").order_by("uploaded_at")
+    return [
+        {
+            "filename": file.filename,
+            "project": file.release.project.normalized_name,
+            "state": file.state,
+            "reason": file.state_reason,
+            "uploaded_at": _text(file.uploaded_at),
+        }
+        for file in files
+    ]
+
+
 def _file_decide(arguments: argparse.Namespace) -> Answer:
     from wheelmark.server.projects.lifecycle import transition
     from wheelmark.server.projects.models import File
@@ -217,7 +254,20 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("name", metavar="NAME")
     status.add_argument("status", choices=["active", "archived", "deprecated", "quarantined"])
     status.add_argument("--reason", required=True)
-    files = _group(groups, "file", "held files")
+    releases = _group(groups, "release", "yank or remove a release")
+    for change, text in (
+        ("yank", "installers skip it unless it is asked for by version (PEP 592)"),
+        ("unyank", "take a yank back"),
+        ("remove", "take its files out of the index, for ever"),
+    ):
+        command = _command(releases, common, change, _release, text)
+        command.add_argument("name", metavar="NAME")
+        command.add_argument("version", metavar="VERSION")
+        command.add_argument("--reason", required=change != "unyank", default="")
+        command.set_defaults(change=change)
+    files = _group(groups, "file", "held files, and files in other states")
+    listing = _command(files, common, "list", _file_list, "files in a state, oldest first")
+    listing.add_argument("--state", default="held", choices=FILE_STATES)
     for decision, text in (("release", "publish a held file"), ("reject", "refuse a held file")):
         command = _command(files, common, decision, _file_decide, text)
         command.add_argument("filename", metavar="FILENAME")

@@ -96,7 +96,7 @@ def _check_request(request: HttpRequest, config: Config) -> None:
 def _receive(request: HttpRequest, identity: Identity, config: Config) -> Accepted:
     request.upload_handlers = [HashingUploadHandler(request)]
     try:
-        form = {key: values for key, values in request.POST.lists()}
+        form = dict(request.POST.lists())
         file = request.FILES.get("content")
     except RequestDataTooBig as error:
         raise Refused.because("form-too-large", "form", f"expected smaller form fields: {error}") from error
