@@ -7,9 +7,11 @@ snapshot.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,6 +44,9 @@ from wheelmark.trust import (
 
 OFFLINE_FOLDER = "offline-keys-move-me-away"
 ADMIN_NAME = "admin"
+INCOMING_SECONDS = 3600
+"""Nothing writes to an upload that has not been written to for so long."""
+
 _SECRET_BYTES = 32
 
 _OFFLINE_NOTE = """\
@@ -80,12 +85,22 @@ def prepare_folders(config: Config) -> None:
             folder.mkdir(mode=mode, parents=True, exist_ok=True)
         for name in ("django", "online-keys"):
             _write_secret(config.secrets_folder / name)
+        _sweep(config.data / "incoming")
     except OSError as error:
         raise Unavailable(
             f"the data folder {config.data} cannot be written ({error.strerror}): "
             "make it writable for this user, or name another with --data",
             code="data-folder",
         ) from error
+
+
+def _sweep(incoming: Path) -> None:
+    """Drop what a killed web process had begun to receive: nobody was ever told that it was accepted."""
+    too_old = time.time() - INCOMING_SECONDS
+    for path in incoming.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            if path.is_file() and path.stat().st_mtime < too_old:
+                path.unlink()
 
 
 def found(config: Config, store: Store, *, now: datetime, policy: ExpiryPolicy | None = None) -> FirstStart | None:

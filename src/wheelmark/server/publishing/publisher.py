@@ -30,7 +30,7 @@ from wheelmark.server.publishing.lock import publisher_lock
 from wheelmark.server.publishing.models import Heartbeat
 from wheelmark.server.publishing.pages import RenderedPage, render_pages
 from wheelmark.server.publishing.rows import bin_contents, known_pages, load_state, role_rows
-from wheelmark.server.publishing.signing import online_signers
+from wheelmark.server.publishing.signing import named_keys, online_signers
 from wheelmark.server.stores import current_store
 from wheelmark.store import Store
 from wheelmark.trust import (
@@ -190,7 +190,8 @@ def run(stop: threading.Event) -> None:
             if not lock.acquire():
                 stop.wait(LOCK_POLL_SECONDS)
                 continue
-            publisher = Publisher(current_store(), online_signers(settings.CONFIG))
+            store = current_store()
+            publisher = Publisher(store, online_signers(settings.CONFIG, named_keys(store)))
             log.info("publisher holds the lock")
             while not stop.is_set() and lock.held():
                 _work(publisher, stop)
