@@ -195,9 +195,7 @@ def test_moderator_without_the_demanded_second_factor_sees_what_strangers_see(
         (ProjectStatus.DEPRECATED, "Deprecated:"),
     ],
 )
-def test_status_is_said_with_its_reason(
-    index: FoundedIndex, client: Client, status: ProjectStatus, words: str
-) -> None:
+def test_status_is_said_with_its_reason(index: FoundedIndex, client: Client, status: ProjectStatus, words: str) -> None:
     published(index)
     with transaction.atomic():
         set_status(Project.objects.get(), status, actor="ada", reason="because <b>")
@@ -279,7 +277,7 @@ def test_number_of_queries_does_not_grow_with_what_is_shown(
     assert index.publisher().publish_due()
     for address, most in (
         ("/", 7),
-        ("/project/demo/", 8),
+        ("/project/demo/", 9),
         ("/project/demo/releases/", 4),
         ("/search?q=demo", 2),
         ("/journal/", 1),
@@ -320,7 +318,9 @@ def test_colours_are_a_cookie_and_lead_back_to_where_one_was(client: Client) -> 
     assert "data-theme" not in client.get("/no-such-page").content.decode()
 
 
-@pytest.mark.parametrize("elsewhere", ["https://evil.example/", "//evil.example", "javascript:alert(1)", "/\\evil.example"])
+@pytest.mark.parametrize(
+    "elsewhere", ["https://evil.example/", "//evil.example", "javascript:alert(1)", "/\\evil.example"]
+)
 def test_colours_never_lead_elsewhere(client: Client, elsewhere: str) -> None:
     assert client.post("/appearance", {"theme": "light", "next": elsewhere})["Location"] == "/"
 

@@ -25,9 +25,7 @@ def set_collaborator(project: Project, user_name: str, role: str, *, actor: str,
         raise Refused.because("collaborator-role", "role", f"expected {' or '.join(Role.values)}, got {role[:40]!r}")
     user = User.objects.filter(username=user_name.strip().lower(), is_active=True).first()
     if user is None:
-        raise Refused.because(
-            "collaborator-unknown", "user", f"expected the name of a user here, got {user_name[:60]!r}"
-        )
+        raise Refused.because("collaborator-unknown", "user", f"expected a user of this index, got {user_name[:60]!r}")
     with transaction.atomic():
         _lock(project)
         existing = Collaborator.objects.filter(project=project, user=user).first()

@@ -242,11 +242,10 @@ def search(query: str, *, number: int | str = 1) -> SearchResult:
     """Published projects whose name or summary holds the words, those whose name fits best first."""
     words = query.strip()[:MAX_QUERY_CHARS]
     name = canonicalize_name(words)
-    listed = Release.objects.filter(project=OuterRef("pk")).filter(
-        Exists(
-            PublishedFile.objects.filter(filename__in=File.objects.filter(release=OuterRef("pk")).values("filename"))
-        )
+    listed_file = File.objects.filter(
+        Exists(PublishedFile.objects.filter(filename=OuterRef("filename"))), release=OuterRef("pk")
     )
+    listed = Release.objects.filter(Exists(listed_file), project=OuterRef("pk"))
     projects = (
         Project.objects.filter(Exists(PublishedPage.objects.filter(name=OuterRef("normalized_name"))))
         .annotate(
@@ -333,9 +332,9 @@ def journal(*, everything: bool, before: int | None = None, lines: int = JOURNAL
         entries = entries.filter(serial__lt=before)
     if not everything:
         listed_release = File.objects.filter(
+            Exists(PublishedFile.objects.filter(filename=OuterRef("filename"))),
             release__project__normalized_name=OuterRef("project"),
             release__version=OuterRef("version"),
-            filename__in=PublishedFile.objects.values("filename"),
         )
         entries = entries.filter(
             Q(Exists(PublishedFile.objects.filter(filename=OuterRef("filename"))), action="file-published")

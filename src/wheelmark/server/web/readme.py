@@ -1,4 +1,7 @@
-"""A project's description as HTML that is safe inside our page. Pure but for a bounded cache.
+"""A project's description as HTML that is safe inside our page. Pure: text in, HTML out.
+
+The renderers have no bounds of their own: twelve kilobytes of a Markdown table make forty megabytes of HTML in half a
+minute. So a page never calls `render`, but `descriptions.rendered`, which calls it in a process with limits.
 
 Authors are strangers. readme_renderer's output is cleaned once more, more strictly: no classes (a description could
 dress up as our state marks), no ids but its own headings', no form fields but the boxes of task lists, and pictures
@@ -8,24 +11,21 @@ become links, since the page may load nothing from other hosts and a broken pict
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from html import escape
 from html.parser import HTMLParser
 
 import nh3
-import readme_renderer.markdown
-import readme_renderer.rst
-import readme_renderer.txt
 from readme_renderer.clean import ALLOWED_ATTRIBUTES, ALLOWED_TAGS
 
+RST = "text/x-rst"
 MAX_CHARS = 60_000
 """What is rendered of a description; the whole text is in the core metadata."""
 MAX_RST_CHARS = 40_000
 """docutils takes about ten times longer than the Markdown renderer."""
-_CACHED = 64
 
 _TAGS = (set(ALLOWED_TAGS) | {"s"}) - {"picture", "nav", "section", "aside"}
 _ATTRIBUTES = {tag: names - {"class"} for tag, names in ALLOWED_ATTRIBUTES.items()}
+_LINKS = ("https://", "http://", "mailto:", "#")
 _OWN_IDS = ("user-content-", "fn-", "fnref-")
 
 
@@ -39,33 +39,34 @@ class Readme:
     pictures: int  # that were turned into links
 
 
-def render(description: str, content_type: str) -> Readme | None:
-    """A description as HTML; None when there is none. `content_type` is that of the core metadata (PEP 566)."""
-    return _render(description, content_type.strip().lower()) if description.strip() else None
+def render(description: str, content_type: str) -> Readme:
+    """A description as HTML. `content_type` is that of the core metadata; nothing means reStructuredText.
 
-
-@lru_cache(maxsize=_CACHED)
-def _render(description: str, content_type: str) -> Readme:
-    media_type, _, parameters = content_type.partition(";")
-    media_type = media_type.strip() or "text/x-rst"  # the default, if nothing is said (core metadata specification)
-    limit = MAX_RST_CHARS if media_type == "text/x-rst" else MAX_CHARS
-    text = _cut(description, limit)
+    Source: core metadata specification, "Description-Content-Type".
+    """
+    media_type, _, parameters = content_type.strip().lower().partition(";")
+    media_type = media_type.strip() or RST
+    text = _cut(description, MAX_RST_CHARS if media_type == RST else MAX_CHARS)
     html: str | None = None
     if media_type == "text/markdown":
-        variant = "CommonMark" if "variant=commonmark" in parameters.replace(" ", "") else "GFM"
-        html = readme_renderer.markdown.render(text, variant=variant)
-    elif media_type == "text/x-rst":
+        html = _render_markdown(text, "CommonMark" if "variant=commonmark" in parameters.replace(" ", "") else "GFM")
+    elif media_type == RST:
         html = _render_rst(text)
-    is_cut = len(text) < len(description)
     links = _PicturesAsLinks()
     if html is not None:
         links.feed(html)
         links.close()
     cleaned = _clean("".join(links.parts)) if html is not None else None
     if cleaned is None:
-        plain = f"<pre>{escape(text)}</pre>"
-        return Readme(plain, is_plain=media_type != "text/plain", is_cut=is_cut, pictures=0)
-    return Readme(cleaned, is_plain=False, is_cut=is_cut, pictures=links.pictures)
+        return plain(description, as_meant=media_type == "text/plain")
+    return Readme(cleaned, is_plain=False, is_cut=len(text) < len(description), pictures=links.pictures)
+
+
+def plain(description: str, *, as_meant: bool = False) -> Readme:
+    """A description as it is; `as_meant` if it says that it is plain text."""
+    text = _cut(description, MAX_CHARS)
+    html = f"<pre>{escape(text)}</pre>"
+    return Readme(html, is_plain=not as_meant, is_cut=len(text) < len(description), pictures=0)
 
 
 def _cut(text: str, limit: int) -> str:
@@ -76,29 +77,45 @@ def _cut(text: str, limit: int) -> str:
     return text[: end if end > 0 else limit]
 
 
+def _render_markdown(text: str, variant: str) -> str | None:
+    from readme_renderer.markdown import render as render_markdown
+
+    html: str | None = render_markdown(text, variant=variant)
+    return html
+
+
 def _render_rst(text: str) -> str | None:
+    from readme_renderer.rst import render as render_rst  # docutils: loaded only for those who need it
+
     try:
-        return readme_renderer.rst.render(text)
+        html: str | None = render_rst(text)
     except Exception:  # noqa: BLE001  docutils fails in its own ways on hostile input; the text is then shown as it is
         return None
+    return html
 
 
 def _clean(html: str) -> str | None:
-    def keep(tag: str, name: str, value: str) -> str | None:
-        return value if name != "id" or value.startswith(_OWN_IDS) else None
-
     try:
         return nh3.clean(
             html,
             tags=_TAGS,
             attributes=_ATTRIBUTES,
-            attribute_filter=keep,
+            attribute_filter=_keep,
             link_rel="nofollow noopener noreferrer",
             url_schemes={"http", "https", "mailto"},
             set_tag_attribute_values={"input": {"type": "checkbox", "disabled": "", "aria-label": "task"}},
         )
     except ValueError:
         return None
+
+
+def _keep(_tag: str, name: str, value: str) -> str | None:
+    if name == "id":
+        return value if value.startswith(_OWN_IDS) else None
+    if name == "href":
+        # A relative link means a file of the author's repository; here it would lead to one of our own pages.
+        return value if value.lower().startswith(_LINKS) else None
+    return value
 
 
 class _PicturesAsLinks(HTMLParser):

@@ -20,9 +20,10 @@ from wheelmark.server.accounts.rules import Action
 from wheelmark.server.projects.models import Project
 from wheelmark.server.projects.rules import FileState
 from wheelmark.server.stores import current_store
-from wheelmark.server.web import queries, readme, wording
+from wheelmark.server.web import queries, wording
 from wheelmark.server.web.about import about
 from wheelmark.server.web.addresses import addresses
+from wheelmark.server.web.descriptions import rendered
 from wheelmark.server.web.gate import says_why
 from wheelmark.server.web.root import RootKeys, read_root
 
@@ -91,7 +92,7 @@ def project(request: HttpRequest, name: str, version: str | None = None) -> Http
         "files": files,
         "rows": queries.file_rows(files, insider=view.is_insider),
         "releases": view.releases[: queries.RESULTS_A_PAGE],
-        "readme": readme.render(release.description, release.description_content_type) if release else None,
+        "readme": rendered(release.description, release.description_content_type) if release else None,
         "about": about(release.metadata) if release else None,
         "requirement": f"{found.name}=={release.version}" if release and version else found.name,
         "may_quarantine": may(request.user, Action.QUARANTINE_PROJECT, found),
