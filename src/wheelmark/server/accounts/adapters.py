@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import time
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -11,6 +12,7 @@ from urllib.parse import urljoin, urlsplit
 import qrcode  # type: ignore[import-untyped]  # comes with allauth's second factors; has no types
 import structlog
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.authentication import get_authentication_records
 from allauth.account.models import EmailAddress
 from allauth.account.stages import EmailVerificationStage
 from allauth.core import context as core_context
@@ -41,6 +43,18 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
     def get_client_ip(self, request: HttpRequest) -> str:
         """The address that rate limits count by, and that sessions show."""
         return client_address(request) or "0.0.0.0"  # noqa: S104  (not bound to: "unknown", in a column of addresses)
+
+    def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
+        """Whether this session must prove again whose it is.
+
+        Allauth counts confirmations only; a log-in of a moment ago proves as much, and asking twice in a row teaches
+        people to type their password without looking.
+        """
+        request = core_context.request
+        proofs = [float(record["at"]) for record in get_authentication_records(request, request.user)]
+        if proofs and time.time() - max(proofs) < settings.ACCOUNT_REAUTHENTICATION_TIMEOUT:
+            return False
+        return bool(super().is_reauthentication_required(app=app, **kwargs))
 
     def get_reset_password_from_key_url(self, key: str) -> str:
         """The address in the mail.

@@ -53,7 +53,13 @@ def recovery_codes_left(user: User) -> int:
 def second_factor_names(user: User) -> str:
     """The user's second factors in words."""
     rows = Authenticator.objects.filter(user=user).exclude(type=Authenticator.Type.RECOVERY_CODES)
-    return ", ".join("authenticator app" if row.type == Authenticator.Type.TOTP else str(row) for row in rows)
+    return ", ".join(factor_name(row) for row in rows)
+
+
+def factor_name(authenticator: Authenticator) -> str:
+    """What an app, a key or the recovery codes are called on our pages."""
+    names = {Authenticator.Type.TOTP: "authenticator app", Authenticator.Type.RECOVERY_CODES: "recovery codes"}
+    return names.get(authenticator.type) or f"key “{authenticator}”"
 
 
 def open_sessions(user: User) -> int:

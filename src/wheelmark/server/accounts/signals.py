@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from wheelmark.server.accounts.events import client_address, record_event
 from wheelmark.server.accounts.models import EventKind, SecurityEvent, User
+from wheelmark.server.accounts.queries import factor_name
 
 ADDRESS_REMEMBERED = timedelta(days=90)
 
@@ -91,14 +92,14 @@ def on_factor_added(request: HttpRequest, user: User, authenticator: Authenticat
     """An app, a key, or the first recovery codes."""
     made_codes = authenticator.type == Authenticator.Type.RECOVERY_CODES
     kind = EventKind.RECOVERY_CODES_MADE if made_codes else EventKind.FACTOR_ADDED
-    record_event(user, kind, request=request, type=str(authenticator))
+    record_event(user, kind, request=request, type=factor_name(authenticator))
 
 
 @receiver(mfa.authenticator_removed)
 def on_factor_removed(request: HttpRequest, user: User, authenticator: Authenticator, **_: Any) -> None:
     """An app or a key; the recovery codes go with the last of them, which is no news of its own."""
     if authenticator.type != Authenticator.Type.RECOVERY_CODES:
-        record_event(user, EventKind.FACTOR_REMOVED, request=request, type=str(authenticator))
+        record_event(user, EventKind.FACTOR_REMOVED, request=request, type=factor_name(authenticator))
 
 
 @receiver(mfa.authenticator_reset)

@@ -76,14 +76,9 @@ def mint(
     """
     description = description.strip()
     scope, faults = _scope_faults(project)
-    if not 0 < len(description) <= MAX_DESCRIPTION_CHARS:
-        faults.append(
-            Fault(
-                "token-description",
-                "description",
-                f"expected 1 to {MAX_DESCRIPTION_CHARS} characters, got {len(description)}",
-            )
-        )
+    if not 0 < len(description) <= MAX_DESCRIPTION_CHARS or not description.isprintable():
+        expected = f"1 to {MAX_DESCRIPTION_CHARS} printable characters"
+        faults.append(Fault("token-description", "description", f"expected {expected}, got {description[:100]!a}"))
     if expires_at is not None and expires_at <= now:
         faults.append(Fault("token-expiry", "expires_at", f"expected a time to come, got {expires_at.isoformat()}"))
     with transaction.atomic():
