@@ -2,6 +2,8 @@
 
 Clients spell the same thing in different ways (twine joins keywords with `, `, poetry puts specifiers in parentheses),
 so values are compared by meaning. A field that the form leaves out, or leaves empty, disagrees with nothing.
+`metadata_version` is not compared: it says how a client wrote its form. Poetry and flit fill the form from their own
+model of the project, and send their own version beside a file that another version of their backend built.
 """
 
 from __future__ import annotations
@@ -48,7 +50,6 @@ def _license(value: str) -> object:
 _RECURSIVE = (_requirement, _specifiers, _license)
 
 _SINGLE: dict[str, tuple[str, Canonical]] = {
-    "metadata_version": ("metadata_version", str),
     "name": ("name", canonicalize_name),
     "version": ("version", Version),
     "summary": ("summary", _text),
