@@ -57,6 +57,10 @@ class Excerpt:
         """Number of the last line."""
         return self.lines[-1].number
 
+    def shows(self, evidence: str) -> bool:
+        """Whether the marked line has this text in it, as it stands."""
+        return any(evidence in run.text for line in self.lines if line.marked for run in line.runs)
+
 
 def read_excerpts(store: Store, file: File, findings: Sequence[Mapping[str, Any]]) -> dict[Place, Excerpt]:
     """The lines around each finding that names a line, as far as the bounds allow.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -16,7 +19,7 @@ from wheelmark.server.accounts.rules import Action
 from wheelmark.server.projects.models import Project, ProjectStatus
 from wheelmark.server.projects.rules import FileState
 from wheelmark.server.review import desk, queries
-from wheelmark.server.review.excerpts import read_excerpts
+from wheelmark.server.review.excerpts import Excerpt, Place, read_excerpts
 from wheelmark.server.stores import current_store
 from wheelmark.server.web import wording
 from wheelmark.server.web.gate import says_why
@@ -141,9 +144,7 @@ def _case_page(
         "project": view.file.release.project,
         "words": wording.file_state_words(FileState(view.file.state), snapshot=view.listed_in),
         "uploaded_with": wording.uploaded_with_words(view.file.uploaded_with),
-        "findings": [
-            (finding, excerpts.get((finding.get("member", ""), finding.get("line", 0)))) for finding in view.findings
-        ],
+        "findings": [_with_excerpt(finding, excerpts) for finding in view.findings],
         "steps": steps,
         "seen": queries.seen_token(view),
         "error": error,
@@ -151,6 +152,14 @@ def _case_page(
         "may_quarantine": may(moderator, Action.QUARANTINE_PROJECT, view.file.release.project),
     }
     return render(request, "review/case.html", context, status=status)
+
+
+def _with_excerpt(
+    finding: Mapping[str, Any], excerpts: Mapping[Place, Excerpt]
+) -> tuple[Mapping[str, Any], Excerpt | None, bool]:
+    """A finding, its lines, and whether the lines already show the evidence (decoded text stands in no line)."""
+    excerpt = excerpts.get((str(finding.get("member", "")), int(finding.get("line") or 0)))
+    return finding, excerpt, excerpt is not None and excerpt.shows(str(finding.get("evidence", "")))
 
 
 def _moderator(request: HttpRequest) -> User:
