@@ -63,10 +63,8 @@ def rclone_server() -> Iterator[S3Server]:
         (Path(folder) / BUCKET).mkdir()
         port = free_port()
         serve = ["serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", f"{ACCESS_KEY},{SECRET_KEY}"]
-        # No directory cache: an object that this server deleted must not live on in a listing.
-        cache = ["--vfs-cache-mode", "off", "--dir-cache-time", "0"]
         process = subprocess.Popen(
-            [rclone, "--config", os.devnull, *serve, *cache, folder],
+            [rclone, "--config", os.devnull, *serve, folder],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

@@ -43,18 +43,11 @@ CONCURRENT_PARTS = 4
 PARALLEL_PUTS = 16
 LIST_PAGE = 1000
 
-CONNECT_SECONDS = 5
-# No byte for so long: the connection is dead.
-STALL_SECONDS = 60
-# A client on a thin line may take this long for one object; everything else is one bounded request.
-STREAM_SECONDS = 12 * 60 * 60
-MAX_RETRIES = 3
-RETRY_SECONDS = 30
-
-# How obstore reports an answer without `206 Partial Content`, and servers a missing bucket or a full disk. There are
-# no types for these; the tests hold the words against real answers.
+# How obstore reports an answer without `206 Partial Content`, and servers a missing bucket, a listing that is denied, a
+# full disk. There are no types for these; the tests hold the words against such answers.
 _NOT_PARTIAL = "non-partial response"
 _NO_BUCKET = "NoSuchBucket"
+_DENIED = ("403 Forbidden", "401 Unauthorized")
 _FULL = ("507 Insufficient Storage", "StorageFull", "QuotaExceeded")
 
 
@@ -75,15 +68,30 @@ class S3Location:
         return f"s3://{self.bucket}" + (f"/{self.prefix}" if self.prefix else "") + (f"?{query}" if query else "")
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait for a server before giving up, in seconds."""
+
+    connect: float = 5
+    # No byte for so long: the connection is dead. A part of an upload must arrive within it, too.
+    stall: float = 60
+    # A client on a thin line may take this long to read one object; everything else is one request within `stall`.
+    stream: float = 12 * 60 * 60
+    # A failed request is repeated so often, and not any more once so much time has gone.
+    retries: int = 3
+    retry: float = 30
+
+
 class S3Store:
     """A bucket, or the part of one below a prefix. Opening it asks the server nothing."""
 
-    def __init__(self, location: S3Location) -> None:
+    def __init__(self, location: S3Location, *, patience: Patience | None = None) -> None:
         """Prepare to talk to a bucket, with the credentials of the environment."""
+        patience = patience or Patience()
         self.url = location.url
         self._name = f"s3://{location.bucket}"
-        self._requests = _bucket(location, timedelta(seconds=STALL_SECONDS))
-        self._streams = _bucket(location, timedelta(seconds=STREAM_SECONDS))
+        self._requests = _bucket(location, patience, patience.stall)
+        self._streams = _bucket(location, patience, patience.stream)
         # Learnt by asking, then kept: that the bucket exists, and that ranges are answered as ranges.
         self._bucket_seen = False
         self._ranges_work = True
@@ -182,10 +190,11 @@ class S3Store:
         with self._asking():
             try:
                 obstore.delete(self._requests, key)
-                return
-            except FileNotFoundError:
-                pass
-        self._check_bucket()
+            except (BaseError, FileNotFoundError):
+                # What counts is that nothing is there: the answer may have been lost, and some servers fail at keys
+                # that were never written. A bucket that is away is told by `head`.
+                if self.head(key) is not None:
+                    raise
 
     def local_path(self, key: str) -> Path | None:
         """See `StoreReader.local_path`."""
@@ -294,7 +303,7 @@ class _Source:
         return chunk
 
 
-def _bucket(location: S3Location, timeout: timedelta) -> Bucket:
+def _bucket(location: S3Location, patience: Patience, timeout: float) -> Bucket:
     # One object at a time is deleted, and not every server knows the bulk request.
     config: S3Config = {"disable_bulk_delete": True}
     if location.endpoint is not None:
@@ -308,11 +317,11 @@ def _bucket(location: S3Location, timeout: timedelta) -> Bucket:
         client_options={
             # Plain http is what the operator wrote into the address: a store on this machine or a private network.
             "allow_http": (location.endpoint or "").startswith("http://"),
-            "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
-            "read_timeout": timedelta(seconds=STALL_SECONDS),
-            "timeout": timeout,
+            "connect_timeout": timedelta(seconds=patience.connect),
+            "read_timeout": timedelta(seconds=patience.stall),
+            "timeout": timedelta(seconds=timeout),
         },
-        retry_config={"max_retries": MAX_RETRIES, "retry_timeout": timedelta(seconds=RETRY_SECONDS)},
+        retry_config={"max_retries": patience.retries, "retry_timeout": timedelta(seconds=patience.retry)},
     )
 
 
@@ -350,8 +359,8 @@ def _unavailable(name: str, error: Exception) -> Unavailable:
     said = str(error).partition("\n")[0]
     if _NO_BUCKET in str(error):
         return Unavailable(f"{name} does not exist: create the bucket or correct the address", code="store-no-bucket")
-    if isinstance(error, PermissionDeniedError | UnauthenticatedError):
-        message = f"{name} denies access ({said}): check the AWS_* credentials and the rights they have on the bucket"
+    if isinstance(error, PermissionDeniedError | UnauthenticatedError) or any(word in str(error) for word in _DENIED):
+        message = f"{name} denies access ({said}): check the AWS_* credentials, which must read, write, list and delete"
         return Unavailable(message, code="store-denied")
     if any(word in str(error) for word in _FULL):
         return Unavailable(f"{name} is full ({said}): free or add space, then retry", code="store-full")
