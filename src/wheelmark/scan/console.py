@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
 from wheelmark.scan.report import Finding, Report, Severity, Verdict
+from wheelmark.scan.rule import printable
 
 MAX_SHOWN = 15  # findings of one file
 _VERDICT_STYLES = {
@@ -38,10 +39,12 @@ class Printer:
         """One report: the verdict, then each finding with where, why and what was seen."""
         line = Text()
         line.append(f"{report.verdict.value:<10}", style=_VERDICT_STYLES[report.verdict])
-        line.append(f" {report.score:4.2f}  {report.file}")
+        line.append(f" {report.score:4.2f}  {printable(report.file)}")
         self._console.print(line)
         if report.incomplete_reason is not None:
-            self._console.print(Text(f"    not everything was looked at: {report.incomplete_reason}", style="magenta"))
+            self._console.print(
+                Text(f"    not everything was looked at: {printable(report.incomplete_reason)}", style="magenta")
+            )
         shown = [finding for finding in report.findings if finding.severity is not Severity.INFO]
         for finding in shown[:MAX_SHOWN]:
             self._console.print(_lines(finding))
@@ -61,7 +64,8 @@ class Printer:
 
 def _lines(finding: Finding) -> Text:
     when = f" (runs at {finding.context.value})" if finding.context is not None and finding.context.automatic else ""
-    place = f"{finding.member}:{finding.line}" if finding.line else finding.member
+    member = printable(finding.member)
+    place = f"{member}:{finding.line}" if finding.line else member
     text = Text()
     text.append(f"    {finding.severity.value:<9}", style=_SEVERITY_STYLES[finding.severity])
     text.append(f"{place}{when}  [{finding.rule}]\n")

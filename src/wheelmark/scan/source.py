@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import codecs
 import io
+import re
 import tokenize
 import warnings
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 MAX_SALVAGE_STATEMENTS = 4000
 MAX_SALVAGE_BYTES = 2 * 1024 * 1024
+# `exec code in names` of Python 2, which the grammar takes for a broken attribute.
+_EXEC_STATEMENT = re.compile(r"^([ \t]*)exec[ \t]+([^\s(=.,:)][^\n]*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +75,12 @@ def _parse(text: str) -> ast.Module | None:
             return None
 
 
+def _exec_call(statement: re.Match[str]) -> str:
+    return f"{statement[1]}exec({statement[2].replace(' in ', ', ', 1)})"
+
+
 def _salvaged(text: str) -> ast.Module | None:
-    raw = text.encode("utf-8", "replace")
+    raw = _EXEC_STATEMENT.sub(_exec_call, text).encode("utf-8", "replace")
     if len(raw) > MAX_SALVAGE_BYTES:
         return None
     root = _parser().parse(raw).root_node
@@ -98,7 +105,7 @@ def _parser() -> Parser:
 
 
 class _Edits:
-    """Rewrites Python 2 statements as calls and blanks what is no syntax; lines keep their numbers."""
+    """Rewrites `print` statements as calls and blanks what is no syntax; lines keep their numbers."""
 
     def __init__(self, raw: bytes) -> None:
         self.raw = raw
@@ -110,8 +117,8 @@ class _Edits:
         while waiting:
             node = waiting.pop()
             kind = node.type
-            if kind in {"print_statement", "exec_statement"}:
-                self._as_call(node, kind.partition("_")[0])
+            if kind == "print_statement":
+                self._as_call(node)
             elif kind == "ERROR" or (
                 kind == "type_parameter"
                 and node.parent is not None
@@ -123,13 +130,11 @@ class _Edits:
             else:
                 waiting.extend(node.children)
 
-    def _as_call(self, node: Node, name: str) -> None:
-        inner = self.raw[node.start_byte + len(name) : node.end_byte].strip()
-        if name == "exec" and b" in " in inner:
-            inner = inner.replace(b" in ", b", ", 1)
+    def _as_call(self, node: Node) -> None:
+        inner = self.raw[node.start_byte + len(b"print") : node.end_byte].strip()
         if inner.startswith(b">>"):
             inner = inner.partition(b",")[2].strip()
-        self.changes.append((node.start_byte, node.end_byte, name.encode() + b"(" + inner.rstrip(b",") + b")"))
+        self.changes.append((node.start_byte, node.end_byte, b"print(" + inner.rstrip(b",") + b")"))
 
     def _blank(self, node: Node) -> None:
         self.changes.append((node.start_byte, node.end_byte, self._padded(b"", node)))
