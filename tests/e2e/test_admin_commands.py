@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (data / "secrets").mkdir()
     (data / "secrets" / "django").write_text("a-secret-key-that-stays-the-same-between-two-processes", encoding="ascii")
     environ = {**os.environ, "WHEELMARK_DATA": str(data), "DJANGO_SETTINGS_MODULE": "wheelmark.server.settings"}
-    for words in (["migrate", "--verbosity=0", "--skip-checks"], ["createcachetable"]):
+    for words in (["migrate", "--verbosity=0"], ["createcachetable"]):
         subprocess.run([sys.executable, "-m", "django", *words], check=True, env=environ, timeout=120)
     run_in(data, "user", "create", "ada", "--email", "ada@example.org", "--password-stdin", stdin=PASSWORD)
     return data
@@ -46,94 +46,29 @@ def answer(result: subprocess.CompletedProcess[str]) -> Any:
     return json.loads(result.stdout)
 
 
-def test_users_are_created_in_every_role_and_listed(run: Run) -> None:
-    cases = (("una", [], "user"), ("mo", ["--moderator"], "moderator"), ("al", ["--admin"], "administrator"))
-    for name, flags, role in cases:
-        words = ["user", "create", name, "--email", f"{name}@example.org", "--password-stdin", *flags, "--json"]
-        created = answer(run(*words, stdin=f"{PASSWORD}\n"))
-        assert (created["name"], created["role"]) == (name, role)
-        assert (created["active"], created["second_factor"]) == (True, False)
-    assert {"ada", "una", "mo", "al"} <= {row["name"] for row in answer(run("user", "list", "--json"))}
-
-
-def test_every_fault_of_a_new_user_is_named_at_once(run: Run) -> None:
-    words = ["user", "create", "ADA", "--email", "nowhere", "--password-stdin"]
-    result = run(*words, stdin="password1234")
-    assert result.returncode == 1
-    for text in ("expected a new name, got 'ada'", "expected an e-mail address, got 'nowhere'", "common password"):
-        assert text in result.stderr
-    assert "password1234" not in result.stderr
-    assert "Traceback" not in result.stderr
+def test_token_made_by_one_process_is_read_by_another(run: Run) -> None:
+    created = answer(run("token", "create", "--user", "ada", "--json"))
+    assert created["token"].startswith("wheelmark-")
+    listed = run("token", "list", "--user", "ada", "--json")
+    assert created["token"] not in listed.stdout
+    assert [row["id"] for row in answer(listed)] == [created["id"]]
 
 
 def test_password_comes_from_standard_input_and_from_nowhere_else(run: Run) -> None:
     assert run("user", "create", "eve", "--email", "eve@example.org").returncode == 2
-    result = run("user", "create", "eve", "--email", "eve@example.org", "--password-stdin", "--json")
-    assert result.returncode == 1
-    assert json.loads(result.stdout)["error"] == "password-missing"
+    assert answer(
+        run("user", "create", "eve", "--email", "eve@example.org", "--password-stdin", "--json", stdin=PASSWORD)
+    )
 
 
-def test_token_is_created_listed_without_its_secret_and_revoked(run: Run) -> None:
-    words = [
-        "token",
-        "create",
-        "--user",
-        "ada",
-        "--project",
-        "My.Project",
-        "--expires",
-        "30",
-        "--description",
-        "ci",
-        "--json",
-    ]
-    created = answer(run(*words))
-    assert created["token"].startswith("wheelmark-")
-    assert (created["project"], created["description"], created["revoked_at"]) == ("my-project", "ci", None)
-    assert created["expires_at"] > created["created_at"]
-    listed = run("token", "list", "--user", "ada", "--json")
-    assert created["token"] not in listed.stdout
-    assert created["id"] in {row["id"] for row in answer(listed)}
-    assert answer(run("token", "revoke", created["id"], "--json"))["revoked_at"]
-
-
-def test_token_without_project_and_expiry_is_account_wide_and_lasts(run: Run) -> None:
-    created = answer(run("token", "create", "--user", "ada", "--json"))
-    assert (created["project"], created["expires_at"]) == (None, None)
-
-
-def test_user_is_disabled_and_enabled_and_changes_role(run: Run) -> None:
-    assert answer(run("user", "disable", "ada", "--json"))["active"] is False
-    assert answer(run("user", "enable", "ada", "--json"))["active"] is True
-    assert answer(run("user", "role", "ada", "moderator", "--json"))["role"] == "moderator"
-    assert answer(run("user", "role", "ada", "user", "--json"))["role"] == "user"
-
-
-def test_new_password_is_checked_like_any_other(run: Run) -> None:
-    assert run("user", "password", "ada", "--password-stdin", stdin="short").returncode == 1
-    assert run("user", "password", "ada", "--password-stdin", stdin="eleven-quiet-otters").returncode == 0
-
-
-@pytest.mark.parametrize(
-    ("words", "code"),
-    [
-        (["token", "create", "--user", "nobody"], "user-unknown"),
-        (["token", "create", "--user", "ada", "--project", "-"], "token-project"),
-        (["token", "revoke", "not-an-id"], "token-unknown"),
-        (["token", "revoke", "2c1f4a4e-0000-4000-8000-000000000000"], "token-unknown"),
-        (["project", "status", "nothing", "archived", "--reason", "x"], "project-unknown"),
-        (["file", "release", "nothing-1.0.tar.gz", "--reason", "x"], "file-unknown"),
-        (["user", "disable", "nobody"], "user-unknown"),
-    ],
-)
-def test_what_is_not_there_is_said_in_one_line_or_in_json(run: Run, words: list[str], code: str) -> None:
-    plain = run(*words)
+def test_refusal_is_one_line_or_json_and_never_a_traceback(run: Run) -> None:
+    plain = run("user", "disable", "nobody")
     assert (plain.returncode, plain.stdout) == (1, "")
-    assert plain.stderr.startswith("wheelmark: ")
+    assert plain.stderr.startswith("wheelmark: user: expected a user of this index, got 'nobody'")
     assert plain.stderr.count("\n") == 1
-    result = run(*words, "--json")
+    result = run("user", "disable", "nobody", "--json")
     assert (result.returncode, result.stderr) == (1, "")
-    assert json.loads(result.stdout)["error"] == code
+    assert json.loads(result.stdout)["error"] == "user-unknown"
 
 
 def test_folder_without_an_index_is_told_how_to_start_one_and_stays_empty(tmp_path: Path) -> None:
@@ -144,7 +79,4 @@ def test_folder_without_an_index_is_told_how_to_start_one_and_stays_empty(tmp_pa
 
 
 def test_text_form_says_the_same(run: Run) -> None:
-    result = run("token", "create", "--user", "ada")
-    assert result.returncode == 0
-    assert "wheelmark-" in result.stdout
     assert "ada" in run("user", "list").stdout
