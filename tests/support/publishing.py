@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ from weakref import finalize
 
 from django.db import transaction
 from tuf.api.exceptions import DownloadHTTPError
-from tuf.ngclient import Updater
+from tuf.ngclient import Updater  # type: ignore[attr-defined]  # tuf re-exports without saying so
 from tuf.ngclient.fetcher import FetcherInterface
 
 from support.rows import NOW
@@ -104,7 +105,7 @@ class _Fetcher(FetcherInterface):
     def __init__(self, index: FoundedIndex) -> None:
         self._index = index
 
-    def _fetch(self, url: str) -> object:
+    def _fetch(self, url: str) -> Iterator[bytes]:
         path = url.removeprefix("http://index.invalid/tuf/")
         try:
             return iter([self._index.fetch(path)])

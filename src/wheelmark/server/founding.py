@@ -125,14 +125,12 @@ def found(config: Config, store: Store, *, now: datetime, policy: ExpiryPolicy |
             )
         # From here on the store is ours: a first start that is cut short finds this row and goes on.
         repository = Repository.objects.create(bit_length=choose_bit_length(config.expected_projects), begun_at=now)
-    root_sha256, offline_folder = _found_repository(config, store, repository, now=now, policy=policy or ExpiryPolicy())
-    name, password = _create_admin()
-    return FirstStart(name, password, root_sha256, offline_folder)
+    return _found_repository(config, store, repository, now=now, policy=policy or ExpiryPolicy())
 
 
 def _found_repository(
     config: Config, store: Store, repository: Repository, *, now: datetime, policy: ExpiryPolicy
-) -> tuple[str, Path]:
+) -> FirstStart:
     offline_folder = config.data / OFFLINE_FOLDER
     offline = _offline_role(offline_folder)
     for uri in (config.bins_key_uri, config.timestamp_key_uri):
@@ -167,7 +165,8 @@ def _found_repository(
         )
         repository.founded_at = now
         repository.save(update_fields=["founded_at"])
-    return hashlib.sha256(foundation.root).hexdigest(), offline_folder
+        name, password = _create_admin()
+    return FirstStart(name, password, hashlib.sha256(foundation.root).hexdigest(), offline_folder)
 
 
 def _offline_role(folder: Path) -> OfflineRole:
