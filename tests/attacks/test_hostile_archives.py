@@ -96,6 +96,7 @@ SOUND_ZIPS = {
     "zip64 sizes repeated": raw_zip(Part(content=HELLO, local_extra=zip64_extra(len(HELLO), len(deflated(HELLO))))),
     "a Unicode path that says the same": raw_zip(Part(extra=unicode_path(b"demo.py", b"demo.py"))),
     "an extra field of another kind": raw_zip(Part(extra=extra_field(0x5455, b"\x01\0\0\0\0"))),
+    "the last version of the format": raw_zip(Part(version_needed=63)),
     "dots in names": raw_zip(Part(name=b"demo/..data.py"), Part(name=b"demo/.hidden"), Part(name=b"demo/x..")),
     "names that differ in more than case": raw_zip(Part(name=b"demo/a.py"), Part(name=b"demo/b.py")),
     "an end record's pattern inside a stored member": raw_zip(
@@ -154,6 +155,7 @@ HOSTILE_ZIPS = {
     # What unpacks to something else than it says
     "bzip2": ("zip-method", raw_zip(Part(method=12, packed=bz2.compress(b"print('demo')\n")))),
     "encrypted": ("zip-encrypted", raw_zip(Part(flags=UTF8 | ENCRYPTED))),
+    "format of the future": ("zip-version", raw_zip(Part(version_needed=64))),
     "unknown flag": ("zip-flags", raw_zip(Part(flags=UTF8 | 0x0020))),
     "more bytes than declared": ("zip-member-data", raw_zip(Part(size=3, crc32=0))),
     "wrong CRC-32": ("zip-member-data", raw_zip(Part(crc32=1))),

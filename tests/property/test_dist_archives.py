@@ -1,4 +1,4 @@
-"""Archives of any content are read back whole; archives of any bytes end in an answer or a refusal, never in a crash."""
+"""Archives of any content are read back whole; archives of any bytes end in an answer or a refusal, not in a crash."""
 
 from __future__ import annotations
 

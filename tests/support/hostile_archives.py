@@ -36,6 +36,7 @@ class Part:
     size: int | None = None
     crc32: int | None = None
     mode: int = REGULAR_MODE
+    version_needed: int = 20
     extra: bytes = b""
     offset_shift: int = 0
     before: bytes = b""
@@ -120,7 +121,7 @@ def raw_zip(
         )
         body += local_name + part.local_extra + packed + part.after
         directory += b"PK\x01\x02" + struct.pack(
-            "<4B4H3L", 20, 3, 20, 0, part.flags, part.method, 0, 33, crc32, len(packed), size
+            "<4B4H3L", 20, 3, part.version_needed, 0, part.flags, part.method, 0, 33, crc32, len(packed), size
         )
         directory += struct.pack("<5H2L", len(part.name), len(part.extra), 0, 0, 0, part.mode << 16, offset)
         directory += part.name + part.extra

@@ -270,6 +270,7 @@ _TABLE = (
         f"{_APPNOTE} § 4.4.7",
     ),
     Rule("zip-special-member", "content", "Members are files and directories; a directory holds no bytes.", "PEP 427"),
+    Rule("zip-version", "content", "A member needs no newer format than 6.3.", f"{_APPNOTE} § 4.4.3"),
     # tar
     Rule("tar-compression", "content", "A source distribution is compressed with gzip.", "PEP 625"),
     Rule("gzip-second-stream", "content", "There is one gzip stream.", "Wheelmark"),

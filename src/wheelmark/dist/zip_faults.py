@@ -25,6 +25,8 @@ from wheelmark.errors import Fault, Refused
 
 ALLOWED_FLAGS = 0x0002 | 0x0004 | zf.FLAG_DESCRIPTOR | zf.FLAG_UTF8
 ENCRYPTION_FLAGS = zf.FLAG_ENCRYPTED | 0x0040 | 0x2000
+MAX_VERSION = 63
+"""Version 6.3 of the format, the last that readers know."""
 METHODS = (zf.STORED, zf.DEFLATED)
 
 _DESCRIPTORS = (struct.Struct("<3L"), struct.Struct("<L2Q"))
@@ -195,6 +197,12 @@ class _ZipCheck:
             self.log.add("zip-flags", f"expected flags within {ALLOWED_FLAGS:#x}, got {unknown:#x} too for {shown}")
         if record.method not in METHODS:
             self.log.add("zip-method", f"expected a member stored or deflated, got method {record.method} for {shown}")
+        if record.version_needed > MAX_VERSION:
+            # `zipfile` refuses the whole archive then, and other readers do not look.
+            self.log.add(
+                "zip-version",
+                f"expected a format of at most {MAX_VERSION / 10}, got {record.version_needed / 10} for {shown}",
+            )
         if record.disk:
             self.log.add("zip-end-record", f"expected {shown} on disk 0, got {record.disk}")
         self.check_extra(record.extra, record.narrow, record)

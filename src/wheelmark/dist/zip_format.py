@@ -43,7 +43,7 @@ DESCRIPTOR_SIGNATURE = b"PK\x07\x08"
 _END = struct.Struct("<4s4H2LH")
 _END64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR64 = struct.Struct("<4sLQL")
-_CENTRAL_FRONT = struct.Struct("<4s4x2H4x3L")
+_CENTRAL_FRONT = struct.Struct("<4s2xBx2H4x3L")
 _CENTRAL_BACK = struct.Struct("<4H2x2L")
 _CENTRAL_BYTES = 46
 _LOCAL = struct.Struct("<4s5H3L2H")
@@ -93,6 +93,8 @@ class Record:
     """One record of the central directory."""
 
     raw_name: bytes
+    version_needed: int
+    """Ten times the version of the format that a reader must know."""
     flags: int
     method: int
     crc32: int
@@ -244,7 +246,7 @@ def read_records(stream: BinaryIO, end: EndRecord, bounds: Bounds) -> Iterator[R
             raise broken(
                 f"expected a record of the central directory at {end.directory_start + at}, got something else"
             )
-        _, flags, method, crc32, compressed_size, size = _CENTRAL_FRONT.unpack_from(fixed)
+        _, version_needed, flags, method, crc32, compressed_size, size = _CENTRAL_FRONT.unpack_from(fixed)
         name_size, extra_size, comment_size, disk, attributes, header_offset = _CENTRAL_BACK.unpack_from(fixed, 28)
         at += _CENTRAL_BYTES
         if at + name_size + extra_size + comment_size > len(directory):
@@ -256,6 +258,7 @@ def read_records(stream: BinaryIO, end: EndRecord, bounds: Bounds) -> Iterator[R
         size, compressed_size, header_offset = _widen(extra, size, compressed_size, header_offset)
         yield Record(
             raw_name=raw_name,
+            version_needed=version_needed,
             flags=flags,
             method=method,
             crc32=crc32,

@@ -273,11 +273,6 @@ def test_file_with_an_older_name_is_told_of_its_other_faults_too(codes: Callable
         "wheel-record-extra",
         "wheel-record-unlisted",
     }
-        "filename-name",
-        "metadata-url",
-        "wheel-record-extra",
-        "wheel-record-unlisted",
-    }
 
 
 @pytest.mark.parametrize("filename", ["demo-1.0.zip", "demo.exe", "../demo-1.0.tar.gz", ""])
