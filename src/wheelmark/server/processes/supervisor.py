@@ -32,6 +32,9 @@ TICK_SECONDS = 0.2
 _STOPPING = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 _WATCHED = _STOPPING | {signal.SIGCHLD}
 
+# A child that is told to stop before it listens for the signal ends by it, and had nothing to finish.
+_CLEAN = frozenset({None, 0, -signal.SIGTERM})
+
 log = structlog.get_logger(__name__)
 
 
@@ -109,7 +112,9 @@ class Supervisor:
             again = self._told_to_stop(max(0.0, min(TICK_SECONDS, remaining)))
             for slot in slots:
                 status = _ended(slot)
-                clean = clean and status in {None, 0}
+                if status not in _CLEAN:
+                    log.error("process-ended-badly", child=slot.child.name, status=status)
+                    clean = False
             alive = [slot.child.name for slot in slots if slot.pid is not None]
             if alive and (again or remaining <= 0):
                 log.warning("processes-killed", children=alive)
@@ -129,7 +134,7 @@ def fork(child: Child) -> int:
         return pid
     status = 1
     try:
-        enter_child(f"wheelmark-{child.name}", parent=parent)
+        enter_child(f"wm-{child.name}", parent=parent)
         status = child.run()
     except SystemExit as left:
         status = left.code if isinstance(left.code, int) else int(left.code is not None)

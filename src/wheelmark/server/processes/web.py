@@ -60,7 +60,7 @@ def _load(parent: int) -> Any:
     from wheelmark.server.wsgi import create_application
 
     die_with(parent)
-    name_process("wheelmark-http")
+    name_process("wm-http")
     config: Config = settings.CONFIG
     configure_logs(config.log_format, process="web")
     front = create_application(config)
