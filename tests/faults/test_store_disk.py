@@ -150,6 +150,17 @@ def test_put_file_takes_plain_files_only(tmp_path: Path, kind: str) -> None:
     assert secret.read_bytes() == b"not ours"
 
 
+def test_object_cannot_be_taken_over_by_its_own_store(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "objects")
+    store.put("a", [b"whole"], immutable=True)
+    path = store.local_path("a")
+    assert path is not None
+    for key in ("a", "b"):
+        with pytest.raises(ValueError, match="expected a file outside"):
+            store.put_file(key, path, immutable=True)
+    assert [found.key for found in store.list("")] == ["a"]
+
+
 def test_unmounted_disk_is_not_an_empty_store(tmp_path: Path) -> None:
     store = LocalStore(tmp_path / "objects")
     store.put("a/b", [b"1"], immutable=True)

@@ -136,6 +136,12 @@ def test_object_of_a_writer_that_has_not_finished_is_not_acknowledged_before_it_
     assert PowerCut(other.root, [*other.disk.changes[:linked], *synced]).late_names() == {"files/ab/x": b"whole"}
 
 
+def test_power_cut_while_writing_many_leaves_whole_objects(session: Session) -> None:
+    session.take(("put_many", {f"bins/{number % 3}/{number}": b"x" * number for number in range(9)}, True))
+    session.take(("put_many", {f"bins/{number % 3}/{number}": b"y" * number for number in range(12)}, False))
+    session.check_every_cut()
+
+
 def test_put_many_syncs_each_folder_once(session: Session) -> None:
     session.take(("put_many", {f"bins/{number % 3}/{number}": b"x" for number in range(30)}, True))
     folders = [change.path for change in session.disk.changes if change.call == "sync_folder"]
