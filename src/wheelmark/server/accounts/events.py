@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
 
 from wheelmark.server.accounts.models import EventKind, SecurityEvent, User
 
 MAX_ADDRESS_CHARS = 45
 MAX_USER_AGENT_CHARS = 300
+MAX_FORWARDED_CHARS = 1_000
 
 
 def record_event(
@@ -30,9 +33,24 @@ def record_event(
 
 
 def client_address(request: HttpRequest) -> str:
-    """The IP address that the connection came from.
+    """The IP address that a request came from."""
+    return address_behind(
+        str(request.META.get("REMOTE_ADDR", "")),
+        str(request.META.get("HTTP_X_FORWARDED_FOR", "")),
+        trusted_proxies=settings.TRUSTED_PROXIES,
+    )
 
-    Headers such as X-Forwarded-For are not read: any client can write them. A proxy in front hands the address over
-    by its own means.
+
+def address_behind(peer: str, forwarded_for: str, *, trusted_proxies: int) -> str:
+    """The address that the outermost of our own proxies was asked from.
+
+    Any client can write an X-Forwarded-For header; each proxy only appends to it. So as many entries as there are
+    proxies of ours are believed, counted from the end, and no more; what is no address is not believed at all.
     """
-    return str(request.META.get("REMOTE_ADDR", ""))
+    seen = [part.strip() for part in forwarded_for[-MAX_FORWARDED_CHARS:].split(",") if part.strip()]
+    if trusted_proxies < 1 or len(seen) < trusted_proxies:
+        return peer
+    try:
+        return str(ipaddress.ip_address(seen[-trusted_proxies]))
+    except ValueError:
+        return peer

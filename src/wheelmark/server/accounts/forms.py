@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
+from allauth.account.forms import LoginForm, SignupForm
 from django import forms
 
 from wheelmark.server.accounts.tokens import MAX_DESCRIPTION_CHARS
@@ -38,3 +40,29 @@ class TokenForm(forms.Form):
         """When the token is to expire; `None`: never."""
         days: str = self.cleaned_data["expires"]
         return now + timedelta(days=int(days)) if days else None
+
+
+class LogInForm(LoginForm):  # type: ignore[misc]  # allauth has no types
+    """Allauth's, with labels that say what is wanted and no second text inside the fields."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["login"].label = "User name or e-mail address"
+        _without_placeholders(self)
+
+
+class SignUpForm(SignupForm):  # type: ignore[misc]  # allauth has no types
+    """The same for a new account."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["username"].label = "User name"
+        self.fields["username"].help_text = "Letters, digits, “.”, “_” and “-”. Shown beside what you publish."
+        self.fields["email"].label = "E-mail address"
+        self.fields["email"].help_text = "Shown to nobody; for what happens to your account and your projects."
+        _without_placeholders(self)
+
+
+def _without_placeholders(form: forms.Form) -> None:
+    for field in form.fields.values():
+        field.widget.attrs.pop("placeholder", None)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.contrib.auth.password_validation import CommonPasswordValidator
 from django.core.exceptions import ValidationError
+
+from wheelmark.errors import Unavailable
 
 MAX_PASSWORD_CHARS = 256
 """Hashing costs grow with length, and a password is typed by a person or kept by a password manager."""
@@ -67,7 +68,7 @@ def _unrepeated(text: str) -> str:
 
 
 class BreachedPassword:
-    """Refuses passwords that a local list of breached ones names; without a list it refuses nothing.
+    """Refuses passwords that a local list of breached ones names; the settings use it where there is such a list.
 
     The list is a text file of SHA-1 hashes in upper-case hex, one a line, sorted, each with an optional `:count`: the
     form in which such lists are offered for download. It is searched where it lies, whatever its size, so no
@@ -77,25 +78,30 @@ class BreachedPassword:
     def __init__(self, path: str) -> None:
         self._path = Path(path)
 
-    @cached_property
-    def _is_there(self) -> bool:
-        return self._path.is_file()
-
     def validate(self, password: str, user: AbstractBaseUser | None = None) -> None:
-        """Raises: ValidationError: the list names the password."""
-        if not self._is_there:
-            return
+        """Check one password.
+
+        Raises:
+            ValidationError: the list names the password.
+            Unavailable: the list cannot be read, so that nothing can be said (`breached-list`).
+        """
         wanted = hashlib.sha1(password.encode(), usedforsecurity=False).hexdigest().upper().encode()
-        with self._path.open("rb") as lines:
-            if is_listed(lines, wanted):
-                raise ValidationError(
-                    "expected a password that was never stolen anywhere, got one from a list of stolen ones",
-                    code="breached",
-                )
+        try:
+            with self._path.open("rb") as lines:
+                listed = is_listed(lines, wanted)
+        except OSError as error:
+            raise Unavailable(
+                f"the list of stolen passwords cannot be read: {error.strerror}", code="breached-list"
+            ) from error
+        if listed:
+            raise ValidationError(
+                "expected a password that was never stolen anywhere, got one from a list of stolen ones",
+                code="breached",
+            )
 
     def get_help_text(self) -> str:
         """One sentence for the form."""
-        return "Not one from a list of stolen passwords." if self._is_there else ""
+        return "Not one from a list of stolen passwords."
 
 
 def is_listed(lines: BinaryIO, wanted: bytes) -> bool:

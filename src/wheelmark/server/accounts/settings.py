@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 # The settings module imports this one at its end, so it is loaded as far as these names.
@@ -27,17 +28,22 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.ScryptPasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
-AUTH_PASSWORD_VALIDATORS = [
+AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "wheelmark.server.accounts.passwords.LengthBound"},
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "wheelmark.server.accounts.passwords.DecoratedCommonPassword"},
-    {
-        "NAME": "wheelmark.server.accounts.passwords.BreachedPassword",
-        "OPTIONS": {"path": str(CONFIG.data / "breached-passwords.txt")},
-    },
 ]
+# Put there by the operator, who has it from wherever such lists are offered; read when a process starts.
+_BREACHED_PASSWORDS = CONFIG.data / "breached-passwords.txt"
+if _BREACHED_PASSWORDS.is_file():
+    AUTH_PASSWORD_VALIDATORS += [
+        {
+            "NAME": "wheelmark.server.accounts.passwords.BreachedPassword",
+            "OPTIONS": {"path": str(_BREACHED_PASSWORDS)},
+        }
+    ]
 
 # --- Sessions and cookies.
 SESSION_COOKIE_AGE = _HALF_A_DAY
@@ -49,6 +55,9 @@ CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SECURE = _HTTPS
 _PARTS = urlsplit(CONFIG.base_url)
 CSRF_TRUSTED_ORIGINS = [f"{_PARTS.scheme}://{_PARTS.netloc}"]
+
+# How many proxies stand in front, each of which adds to X-Forwarded-For the address that it was asked from.
+TRUSTED_PROXIES = 0
 
 # --- Headers; what Django has no setting for is added by `accounts.middleware`.
 SECURE_CONTENT_TYPE_NOSNIFF = True
@@ -81,6 +90,10 @@ DEFAULT_FROM_EMAIL = CONFIG.email_from
 
 # --- Accounts (allauth).
 ACCOUNT_ADAPTER = "wheelmark.server.accounts.adapters.AccountAdapter"
+ACCOUNT_FORMS = {
+    "login": "wheelmark.server.accounts.forms.LogInForm",
+    "signup": "wheelmark.server.accounts.forms.SignUpForm",
+}
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if _HTTPS else "http"
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
