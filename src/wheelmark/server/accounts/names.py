@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator, RegexValidator
 
@@ -42,4 +44,8 @@ user_name_form = RegexValidator(
     "expected letters, digits, `.`, `_` and `-`, a letter or digit first and last",
 )
 
-USER_NAME_VALIDATORS = [MaxLengthValidator(MAX_USER_NAME_CHARS), user_name_form, refuse_reserved]
+USER_NAME_VALIDATORS: list[Callable[[str], None]] = [
+    MaxLengthValidator(MAX_USER_NAME_CHARS),
+    user_name_form,
+    refuse_reserved,
+]
