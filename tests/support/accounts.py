@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import time
 from functools import cache
+from smtplib import SMTPServerDisconnected
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, generate_totp_secret, hotp_value
 from django.conf import settings
 from django.contrib.auth.hashers import Argon2PasswordHasher, make_password
+from django.core.mail.backends.base import BaseEmailBackend
 from django.test import Client
 from pymacaroons import Macaroon
 
@@ -29,6 +31,14 @@ class QuickArgon2(Argon2PasswordHasher):
     time_cost = 1
     memory_cost = 8
     parallelism = 1
+
+
+class NoMailServer(BaseEmailBackend):
+    """A mail server that went away."""
+
+    def send_messages(self, email_messages: object) -> int:
+        """Raises: SMTPServerDisconnected: always."""
+        raise SMTPServerDisconnected("gone")
 
 
 def basic(token: str, user_name: str = "__token__") -> str:

@@ -307,3 +307,27 @@ def test_second_factor_under_another_secret_key_is_unavailable_and_not_skipped(
     assert response.status_code == 503
     assert "restore the `secrets` folder" in response.content.decode()
     assert client.get("/account/").status_code == 302
+
+
+def test_mail_server_that_is_away_is_said_and_nothing_is_promised(client: Client, settings: Settings) -> None:
+    a_person("ada")
+    settings.EMAIL_BACKEND = "support.accounts.NoMailServer"
+    client.raise_request_exception = False
+    response = client.post("/account/password/reset/", {"email": "ada@example.org"})
+    assert response.status_code == 503
+    assert "takes no mail at the moment" in response.content.decode()
+
+
+def test_mail_server_that_is_away_does_not_undo_what_was_done(client: Client, settings: Settings) -> None:
+    user = a_person("ada")
+    logged_in(client, user)
+    settings.EMAIL_BACKEND = "support.accounts.NoMailServer"
+    new = {"oldpassword": PASSWORD, "password1": "eleven-quiet-otters", "password2": "eleven-quiet-otters"}
+    assert client.post("/account/password/change/", new).status_code == 302
+    user.refresh_from_db()
+    assert user.check_password("eleven-quiet-otters")
+
+
+def test_counters_are_shared_by_all_processes() -> None:
+    backend = django_settings.CACHES["default"]["BACKEND"]
+    assert backend == "django.core.cache.backends.db.DatabaseCache"
