@@ -17,7 +17,7 @@ from support.hostile_archives import Part, pax_member, raw_zip, streamed, tar_in
 from wheelmark.dist import ArchiveBroken, ArchiveTooLarge, Bounds, archive_faults, inspect_distribution, walk_archive
 from wheelmark.errors import Refused
 
-modest = settings(max_examples=60, deadline=None)
+modest = settings(max_examples=40, deadline=None)
 SMALL = Bounds(max_total_bytes=1 << 20, max_member_bytes=1 << 19, max_members=100, max_header_bytes=1 << 16)
 
 segments = st.text("abcdefghijklmnop0123456789._-", min_size=1, max_size=8).filter(lambda text: text.strip("."))
@@ -112,7 +112,7 @@ def damaged(draw: st.DrawFn) -> tuple[str, bytes]:
     return filename, bytes(raw)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(damaged() | st.tuples(st.sampled_from(sorted(SEEDS)), st.binary(max_size=600)))
 def test_damaged_archive_ends_in_faults_or_refusal_never_in_a_crash(case: tuple[str, bytes]) -> None:
     filename, raw = case
@@ -123,7 +123,7 @@ def test_damaged_archive_ends_in_faults_or_refusal_never_in_a_crash(case: tuple[
         assert refusal.faults
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(damaged())
 def test_damaged_upload_is_inspected_or_refused(tmp_path: Path, case: tuple[str, bytes]) -> None:
     filename, raw = case
@@ -154,7 +154,7 @@ def read_by_streaming(raw: bytes) -> dict[str, bytes]:
     return files
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(damaged().filter(lambda case: case[0] == "a.whl"))
 def test_accepted_zip_says_the_same_to_all_readers(case: tuple[str, bytes]) -> None:
     _, raw = case
@@ -165,7 +165,7 @@ def test_accepted_zip_says_the_same_to_all_readers(case: tuple[str, bytes]) -> N
     assert by_directory == read_by_streaming(raw) == walked(raw, "a.whl")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(damaged().filter(lambda case: case[0] == "a.tar.gz"))
 def test_accepted_tar_says_what_tarfile_says(case: tuple[str, bytes]) -> None:
     _, raw = case

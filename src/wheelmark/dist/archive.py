@@ -17,7 +17,8 @@ from wheelmark.dist.faults import quoted
 from wheelmark.dist.tar_faults import tar_faults
 from wheelmark.dist.tar_format import BLOCK_BYTES, ByteSource, is_tar_header, walk_tar
 from wheelmark.dist.zip_faults import zip_faults
-from wheelmark.dist.zip_format import EndRecord, find_end, size_of, walk_zip
+from wheelmark.dist.zip_format import EndRecord, find_end, size_of
+from wheelmark.dist.zip_members import walk_zip
 from wheelmark.errors import Fault
 
 TarFormat = Literal["tar", "tar.gz", "tar.bz2", "tar.xz"]

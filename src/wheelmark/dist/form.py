@@ -2,8 +2,9 @@
 
 Clients spell the same thing in different ways (twine joins keywords with `, `, poetry puts specifiers in parentheses),
 so values are compared by meaning. A field that the form leaves out, or leaves empty, disagrees with nothing.
-`metadata_version` is not compared: it says how a client wrote its form. Poetry and flit fill the form from their own
-model of the project, and send their own version beside a file that another version of their backend built.
+
+Not compared are `metadata_version`, which says how a client wrote its form (flit always sends the same one), and
+`provides`, `requires`, `obsoletes`, which nothing has read since PEP 314 (flit makes the first one up).
 """
 
 from __future__ import annotations
@@ -76,9 +77,6 @@ _SEVERAL: dict[str, tuple[str, Canonical]] = {
     "provides_extra": ("provides_extra", canonicalize_name),
     "provides_dist": ("provides_dist", _text),
     "obsoletes_dist": ("obsoletes_dist", _text),
-    "requires": ("requires", _text),
-    "provides": ("provides", _text),
-    "obsoletes": ("obsoletes", _text),
     "license_file": ("license_files", str.strip),
     "license_files": ("license_files", str.strip),
     "import_name": ("import_names", _text),

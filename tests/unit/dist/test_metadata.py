@@ -255,7 +255,7 @@ AGREEING: dict[str, dict[str, list[str]]] = {
         "description": ["# Shop\n\nSells things.\n"],
         "dynamic": ["Classifier"],
     },
-    "metadata version of the client": {"metadata_version": ["2.1"]},
+    "what flit makes up": {"metadata_version": ["2.3"], "provides": ["my_shop"]},
     "spelled another way": {
         "name": ["My_Shop"],
         "version": ["v1.0.0"],
@@ -300,9 +300,6 @@ DISAGREEING: dict[str, list[str]] = {
     "provides_extra": ["other"],
     "provides_dist": ["x"],
     "obsoletes_dist": ["x"],
-    "requires": ["x"],
-    "provides": ["x"],
-    "obsoletes": ["x"],
     "import_name": ["other"],
     "import_names": ["other"],
     "import_namespace": ["other"],
