@@ -134,7 +134,7 @@ class TrustedMetadata:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        with self._thread_lock:
+        with self._thread_lock:  # the file lock would do it too, but by polling and in no order
             try:
                 self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
                 with FileLock(self._directory / ".lock", timeout=LOCK_SECONDS):
