@@ -41,6 +41,21 @@ def test_killed_process_comes_back_and_work_is_done(index: RunningIndex, name: s
     assert index.stop() == 0
 
 
+def test_worker_killed_in_the_middle_of_a_scan_loses_its_lease_and_not_the_file(index: RunningIndex) -> None:
+    token = index.token()
+    upload(index, "1.0", token)
+    index.wait_published("demo", wheel_filename("demo", "1.0"))
+    [scanner] = psutil.Process(index.pid("worker-1")).children()
+    scanner.suspend()  # a scan that never ends
+    try:
+        upload(index, "2.0", token)
+        time.sleep(1)  # the worker has taken it
+        index.kill("worker-1")
+        index.wait_published("demo", wheel_filename("demo", "2.0"), seconds=45)
+    finally:
+        scanner.kill()
+
+
 def test_killed_supervisor_takes_everyone_along_and_leaves_no_port_taken(index: RunningIndex) -> None:
     token = index.token()
     upload(index, "1.0", token)

@@ -57,7 +57,7 @@ def configure_logs(form: str, *, process: str, stream: TextIO | None = None, lev
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
         name_process,
         structlog.processors.format_exc_info,
         redact,
