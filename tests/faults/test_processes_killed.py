@@ -6,6 +6,7 @@ import hashlib
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]  # types-psutil is not among our tools
@@ -53,7 +54,8 @@ def test_worker_killed_in_the_middle_of_a_scan_loses_its_lease_and_not_the_file(
         index.kill("worker-1")
         index.wait_published("demo", wheel_filename("demo", "2.0"), seconds=45)
     finally:
-        scanner.kill()
+        with suppress(psutil.NoSuchProcess):  # it dies with its worker
+            scanner.kill()
 
 
 def test_killed_supervisor_takes_everyone_along_and_leaves_no_port_taken(index: RunningIndex) -> None:
