@@ -19,7 +19,8 @@ from pathlib import Path
 
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
-from django.db import transaction
+from django.db import connection, transaction
+from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Max
 
 from wheelmark.errors import Refused, Unavailable
@@ -110,8 +111,7 @@ def found(config: Config, store: Store, *, now: datetime, policy: ExpiryPolicy |
         Refused: the store already holds another index (`store-taken`).
         Unavailable: store, database or keys cannot be used.
     """
-    call_command("migrate", interactive=False, verbosity=0)
-    call_command("createcachetable", verbosity=0)
+    _migrate()
     repository = Repository.objects.first()
     if repository is not None and repository.founded_at is not None:
         return None
@@ -126,6 +126,15 @@ def found(config: Config, store: Store, *, now: datetime, policy: ExpiryPolicy |
         # From here on the store is ours: a first start that is cut short finds this row and goes on.
         repository = Repository.objects.create(bit_length=choose_bit_length(config.expected_projects), begun_at=now)
     return _found_repository(config, store, repository, now=now, policy=policy or ExpiryPolicy())
+
+
+def _migrate() -> None:
+    """Bring the tables up to date. The usual start finds nothing to do, and does not pay for what follows a migration
+    (content types, permissions)."""
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        call_command("migrate", interactive=False, verbosity=0)
+    call_command("createcachetable", verbosity=0)
 
 
 def _found_repository(

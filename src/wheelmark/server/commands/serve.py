@@ -144,12 +144,12 @@ def welcome(config: Config, first: FirstStart) -> str:
         "",
         "Before others rely on this index:",
         f"  - Root is signed by one key alone, in {first.offline_folder}: move that folder to a medium",
-        "    that you keep offline, or better hold a ceremony with several holders: wheelmark trust ceremony --help",
+        "    that you keep offline, and delete it here",
     ]
     if config.host in LOOPBACK:
         lines.append("  - It listens on this machine only. Put a reverse proxy with TLS in front, and set")
         lines.append("    WHEELMARK_PUBLIC_URL=https://…")
-    lines.append(f"  - Back up {config.data} (wheelmark admin backup); all settings: wheelmark serve --help")
+    lines.append(f"  - Back up {config.data}; all settings: wheelmark serve --help; state: wheelmark trust status")
     return "\n".join([*lines, ""])
 
 
