@@ -319,6 +319,23 @@ def test_nobody_ends_a_session_of_another(page: Client) -> None:
     assert other.get("/account/").status_code == 200
 
 
+def test_last_sight_of_a_session_is_noted_to_the_minute_and_at_once_from_a_new_address(page: Client) -> None:
+    def seen() -> tuple[datetime, str]:
+        row = UserSession.objects.get()
+        return row.last_seen_at, row.ip
+
+    UserSession.objects.update(last_seen_at=timezone.now() - timedelta(seconds=50))
+    first = seen()
+    page.get("/account/")
+    assert seen() == first
+    UserSession.objects.update(last_seen_at=timezone.now() - timedelta(seconds=61))
+    page.get("/account/")
+    second = seen()
+    assert second[0] > first[0]
+    page.get("/account/", REMOTE_ADDR="192.0.2.9")
+    assert seen()[1] == "192.0.2.9"
+
+
 def test_ending_a_session_needs_a_post(page: Client, ada: User) -> None:
     another_browser(ada)
     session = UserSession.objects.get(ip="192.0.2.5")

@@ -65,7 +65,13 @@ SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SECURE_HSTS_SECONDS = _A_YEAR if _HTTPS else 0
 X_FRAME_OPTIONS = "DENY"
-MIDDLEWARE = ["wheelmark.server.accounts.middleware.PageHeaders", *_SITE_MIDDLEWARE]
+_OWN_MIDDLEWARE = {
+    "allauth.usersessions.middleware.UserSessionsMiddleware": "wheelmark.server.accounts.middleware.SessionActivity",
+}
+MIDDLEWARE = [
+    "wheelmark.server.accounts.middleware.PageHeaders",
+    *(_OWN_MIDDLEWARE.get(name, name) for name in _SITE_MIDDLEWARE),
+]
 
 # --- Counters of rate limits, and codes used once, must be the same for every process: hence the database.
 CACHES = {
