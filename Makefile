@@ -39,8 +39,8 @@ test: setup-dev
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not services"
 
 check: setup-dev
-	$(BIN)/ruff check src tests bench tools
-	$(BIN)/ruff format --check src tests bench tools
+	$(BIN)/ruff check src tests bench tools docs
+	$(BIN)/ruff format --check src tests bench tools docs
 	$(BIN)/mypy src tests bench tools
 	$(BIN)/lint-imports
 	$(BIN)/python -m django makemigrations --check --dry-run --settings wheelmark.server.settings \

@@ -49,8 +49,8 @@ def settings() -> str:
     return "\n".join(
         [
             "# Settings\n",
-            "A setting is a variable, or a line in `wheelmark.toml` in the data folder (lower case, without the prefix).",
-            "The variable wins. Sizes are bytes, durations seconds.\n",
+            "A setting is a variable, or a line in `wheelmark.toml` in the data folder (lower case, without the",
+            "prefix). The variable wins. Sizes are bytes, durations seconds.\n",
             "| variable | default | meaning |",
             "|---|---|---|",
             *rows,
@@ -68,8 +68,8 @@ def upload_faults() -> str:
     return "\n".join(
         [
             "# Upload faults\n",
-            "Every rule about a distribution that an upload can break. All faults of one upload are reported at once, one",
-            "a line: `field: expected X, got Y [code]`. Codes are stable.\n",
+            "Every rule about a distribution that an upload can break. All faults of one upload are reported at once,",
+            "one a line: `field: expected X, got Y [code]`. Codes are stable.\n",
             "| code | field | rule | source |",
             "|---|---|---|---|",
             *rows,

@@ -86,17 +86,21 @@ def postgresql() -> Iterator[str]:
         user = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
         if user is not None:
             os.chown(folder, user.pw_uid, user.pw_gid)
-        as_user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user is not None else {}
+        uid, gid = (user.pw_uid, user.pw_gid) if user is not None else (None, None)
         subprocess.run(
             [initdb, "-D", str(data), "-A", "trust", "-U", "wheelmark", "-E", "UTF8", "--locale=C.UTF-8"],
             check=True,
             stdout=subprocess.DEVNULL,
             cwd=folder,
-            **as_user,
+            user=uid,
+            group=gid,
         )
         options = ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}"]
         process = subprocess.Popen(
-            [server, "-D", str(data), "-p", str(port), *options, "-c", "log_min_messages=fatal"], cwd=folder, **as_user
+            [server, "-D", str(data), "-p", str(port), *options, "-c", "log_min_messages=fatal"],
+            cwd=folder,
+            user=uid,
+            group=gid,
         )
         try:
             wait_for_port(port)
