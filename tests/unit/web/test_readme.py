@@ -190,3 +190,10 @@ def test_the_process_of_its_own_makes_what_render_makes(content_type: str) -> No
 @given(st.text(alphabet=st.sampled_from("<>\"'&/=!-[]()`*#\n abimgscriptonerr:"), max_size=120))
 def test_no_text_gets_a_script_or_a_handler_through(text: str) -> None:
     assert faults_of(markdown(f"x {text}")) == []
+
+
+def test_headings_keep_their_ids_without_an_empty_link() -> None:
+    html = markdown("# Mine\n\n[to it](#mine)")
+    assert 'id="user-content-mine"' in html
+    assert 'href="#user-content-mine"' in html
+    assert "></a>" not in html

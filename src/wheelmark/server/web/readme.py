@@ -24,7 +24,7 @@ MAX_RST_CHARS = 40_000
 """docutils takes about ten times longer than the Markdown renderer."""
 
 _TAGS = (set(ALLOWED_TAGS) | {"s"}) - {"picture", "nav", "section", "aside"}
-_ATTRIBUTES = {tag: names - {"class"} for tag, names in ALLOWED_ATTRIBUTES.items()}
+_ATTRIBUTES = {tag: names - {"class", "lang"} for tag, names in ALLOWED_ATTRIBUTES.items()}
 _LINKS = ("https://", "http://", "mailto:", "#")
 _OWN_IDS = ("user-content-", "fn-", "fnref-")
 
@@ -121,6 +121,8 @@ def _keep(_tag: str, name: str, value: str) -> str | None:
 class _PicturesAsLinks(HTMLParser):
     """Writes HTML out again, with a link (or, inside of a link, a word) in the place of each picture.
 
+    A link without content keeps only its id.
+
     Its output is cleaned afterwards, so nothing depends on its reading the HTML as a browser would.
     """
 
@@ -129,6 +131,7 @@ class _PicturesAsLinks(HTMLParser):
         self.parts: list[str] = []
         self.pictures = 0
         self._links = 0
+        self._anchor: tuple[int, str | None] = (-1, None)  # where the last link was opened, and its id
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == "img":
@@ -136,6 +139,7 @@ class _PicturesAsLinks(HTMLParser):
             return
         if tag == "a":
             self._links += 1
+            self._anchor = (len(self.parts), dict(attrs).get("id"))
         self.parts.append(self.get_starttag_text() or "")
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -144,6 +148,10 @@ class _PicturesAsLinks(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         if tag == "a":
             self._links -= 1
+            if self._anchor[0] == len(self.parts) - 1:
+                # A link without a word in it, as renderers put before headings: Tab would stop at nothing.
+                self.parts[-1] = f'<span id="{escape(self._anchor[1] or "")}"></span>'
+                return
         self.parts.append(f"</{tag}>")
 
     def handle_data(self, data: str) -> None:
