@@ -1,16 +1,14 @@
-"""Django's settings, derived from `Config`: the only module that reads the process's environment."""
+"""Django's settings, derived from `Config`."""
 
 from __future__ import annotations
 
-import os
 import secrets
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from wheelmark.server.config import Config, load_config
-
-CONFIG: Config = load_config(os.environ)
+from wheelmark.server.config import Config
+from wheelmark.server.current import CONFIG
 
 
 def _database(config: Config) -> dict[str, Any]:
@@ -81,7 +79,8 @@ INSTALLED_APPS = [
     "wheelmark.server.web",
 ]
 
-MIDDLEWARE: list[str] = [
+MIDDLEWARE = [
+    "wheelmark.server.accounts.middleware.PageHeaders",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -91,7 +90,7 @@ MIDDLEWARE: list[str] = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "allauth.usersessions.middleware.UserSessionsMiddleware",
+    "wheelmark.server.accounts.middleware.SessionActivity",  # allauth's, but once a minute
 ]
 
 TEMPLATES = [
@@ -139,4 +138,4 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000
 DATA_UPLOAD_MAX_MEMORY_SIZE = 20_000_000
 DATA_UPLOAD_MAX_NUMBER_FILES = 4
 
-from wheelmark.server.accounts.settings import *  # noqa: E402, F403  (the account settings have their own page)
+from wheelmark.server.accounts.settings import *  # noqa: E402, F403  (they have their own page)

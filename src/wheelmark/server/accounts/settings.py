@@ -6,8 +6,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 # The settings module imports this one at its end, so it is loaded as far as these names.
-from wheelmark.server.settings import CONFIG
-from wheelmark.server.settings import MIDDLEWARE as _SITE_MIDDLEWARE
+from wheelmark.server.current import CONFIG
 
 _HTTPS = CONFIG.base_url.startswith("https://")
 _MAIL = urlsplit(CONFIG.email)
@@ -65,13 +64,6 @@ SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SECURE_HSTS_SECONDS = _A_YEAR if _HTTPS else 0
 X_FRAME_OPTIONS = "DENY"
-_OWN_MIDDLEWARE = {
-    "allauth.usersessions.middleware.UserSessionsMiddleware": "wheelmark.server.accounts.middleware.SessionActivity",
-}
-MIDDLEWARE = [
-    "wheelmark.server.accounts.middleware.PageHeaders",
-    *(_OWN_MIDDLEWARE.get(name, name) for name in _SITE_MIDDLEWARE),
-]
 
 # --- Counters of rate limits, and codes used once, must be the same for every process: hence the database.
 CACHES = {
