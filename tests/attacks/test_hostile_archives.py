@@ -14,6 +14,7 @@ import struct
 import tarfile
 import tracemalloc
 import zipfile
+import zlib
 
 import pytest
 
@@ -441,6 +442,15 @@ def test_lzma_that_asks_for_memory_is_refused() -> None:
     hungry = b"\x09\x14\x05\x00" + bytes([93]) + b"\xff\xff\xff\xff" + b"x" * 20
     with pytest.raises(ArchiveTooLarge):
         walked(raw_zip(Part(method=14, packed=hungry)))
+
+
+def test_xz_that_asks_for_memory_is_refused() -> None:
+    raw = bytearray(lzma.compress(FILE + TAR_END))
+    header_size = (raw[12] + 1) * 4
+    raw[16] = 40  # a dictionary of 4 GiB
+    raw[12 + header_size - 4 : 12 + header_size] = zlib.crc32(raw[12 : 12 + header_size - 4]).to_bytes(4, "little")
+    with pytest.raises(ArchiveBroken, match=r"[Mm]emory"):
+        walked(bytes(raw), "a.tar.xz")
 
 
 def test_links_that_multiply_are_stopped() -> None:

@@ -282,7 +282,9 @@ def test_name_of_no_distribution_is_refused_before_anything_is_read(tmp_path: Pa
 
 
 def test_archive_that_cannot_be_read_is_not_said_to_lack_files(codes: Callable[..., list[str]]) -> None:
-    assert codes(build_sdist()[:-30], SDIST) == ["archive-broken"]
+    assert codes(build_sdist()[:60], SDIST) == ["archive-broken"]
+    assert codes(b"hello") == ["archive-format"]
+    assert codes(b"hello", SDIST) == ["tar-compression"]
 
 
 def test_bounds_are_the_caller_s(inspect: Callable[..., Inspection]) -> None:
