@@ -2,41 +2,45 @@
 
 The order matters. The bytes are durable before any row speaks of them; when the transaction commits, the upload can
 no longer be lost, and only then is it answered. A crash in between leaves bytes that nothing names.
+
+Locks on PostgreSQL, in this order: whoever finds no project takes the lock for new names; then the project's row;
+then the journal's lock, with the first row in it. Everybody else who holds a project's row takes it before the
+journal's lock too, so no two can wait for one another.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
-from django.db import transaction
-from django.db.models import QuerySet, Sum
+from django.db import connection, transaction
 from packaging.utils import canonicalize_version
 
-from wheelmark.dist import Inspection, name_faults, ultra_normalize
+from wheelmark.dist import Inspection, ultra_normalize
 from wheelmark.errors import Fault, Refused
-from wheelmark.server.accounts.permissions import require
-from wheelmark.server.accounts.rules import Action
 from wheelmark.server.accounts.tokens import Identity
 from wheelmark.server.config import Config
-from wheelmark.server.intake.rules import (
-    NEW_PROJECTS_AN_HOUR,
-    Limits,
-    ReleaseState,
-    release_faults,
-    size_faults,
+from wheelmark.server.intake.admission import (
+    Candidate,
+    admission_faults,
+    check_same_bytes,
+    find_namesake,
+    find_project,
+    find_release,
 )
+from wheelmark.server.intake.rules import column_faults
 from wheelmark.server.projects.journal import record
 from wheelmark.server.projects.lifecycle import transition
-from wheelmark.server.projects.models import Collaborator, File, JournalEntry, Project, Release, Role
+from wheelmark.server.projects.models import Collaborator, File, Project, Release, Role
 from wheelmark.server.projects.rules import FileState
 from wheelmark.server.publishing.keys import file_key, metadata_key
 from wheelmark.server.review.tasks import enqueue_scan
 from wheelmark.store import Store
 
-GONE = (FileState.REJECTED, FileState.REMOVED)
+# Any constant that nobody else in the database uses as an advisory lock.
+_NEW_NAMES_LOCK = 0x574D4E
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +52,17 @@ class Upload:
     identity: Identity
     user_agent: str
 
+    @property
+    def candidate(self) -> Candidate:
+        """What the rules about rows look at."""
+        inspection = self.inspection
+        return Candidate(
+            filename=inspection.filename,
+            name=inspection.metadata.name,
+            size=inspection.size,
+            sha256=inspection.sha256,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
@@ -57,119 +72,69 @@ class Accepted:
     is_new: bool
 
 
-class AlreadyExists(Refused):
-    """The file name is taken by other bytes, or by a file that was taken away: it stays so for ever."""
-
-
 def accept(upload: Upload, *, config: Config, store: Store, now: datetime) -> Accepted:
     """Take the upload in.
 
     Raises:
         Refused: the user may not, or a limit or a rule about the project or release is broken; all faults at once.
         AlreadyExists: see there.
-        Unavailable: store or database is away; nothing was taken in.
+        Unavailable: the store is away; nothing was taken in.
+        django.db.Error: the database is away; nothing was taken in, or all of it was and the same upload again says so.
     """
-    existing = _same_file_again(upload)
-    if existing is not None:
-        return Accepted(existing, is_new=False)
-    _check(upload, Project.objects.all(), config=config, now=now)
-    inspection = upload.inspection
+    inspection, candidate = upload.inspection, upload.candidate
     store.put_many([(metadata_key(inspection.metadata_sha256), inspection.metadata_bytes)], immutable=True)
     store.put_file(file_key(inspection.sha256), upload.path, immutable=True)
     with transaction.atomic():
-        # Once more, now that the project's row is locked: two uploads of one name may have come at the same time.
-        existing = _same_file_again(upload)
-        if existing is not None:
-            return Accepted(existing, is_new=False)
-        project = _check(upload, Project.objects.select_for_update(), config=config, now=now)
+        project = find_project(candidate, lock=True)
+        if project is None:
+            _wait_for_other_new_names()
+            project = find_project(candidate, lock=True)
+        namesake = find_namesake(candidate, upload.identity)
+        if namesake is not None:
+            check_same_bytes(namesake, candidate)
+            return Accepted(namesake, is_new=False)
+        faults = admission_faults(candidate, project, upload.identity, config=config, now=now)
+        if faults:
+            raise Refused(faults)
         project = project or _create_project(upload, now=now)
-        release = _find_release(project, upload) or _create_release(project, upload, now=now)
+        release = find_release(project, candidate) or _create_release(project, upload, now=now)
         file = _create_file(release, upload, now=now)
         enqueue_scan(file.pk)
     return Accepted(file, is_new=True)
 
 
-def _same_file_again(upload: Upload) -> File | None:
-    """The row of the same bytes under the same name, for a user who may upload to that project."""
-    file = File.objects.select_related("release__project").filter(filename=upload.inspection.filename.text).first()
-    if file is None:
-        return None
-    require(upload.identity, Action.UPLOAD, file.release.project)
-    if file.sha256 == upload.inspection.sha256 and file.state not in GONE:
-        return file
-    if file.state in GONE:
-        message = f"expected a name that was never used, got that of a file which was {file.state}; make a new version"
-    else:
-        message = f"expected the bytes that already exist under this name (sha256 {file.sha256}), got others"
-    raise AlreadyExists([Fault("file-already-exists", "content", message)])
+def _wait_for_other_new_names() -> None:
+    """There is no row yet to lock: two that want one name, or names that look alike, must come one after the other.
+
+    SQLite has one writer anyway.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_NEW_NAMES_LOCK])
 
 
-def _check(upload: Upload, projects: QuerySet[Project], *, config: Config, now: datetime) -> Project | None:
-    """Apply every rule that needs rows; return the project, or nothing if the upload would create it."""
-    name = upload.inspection.filename.name
-    project = projects.filter(normalized_name=name).first()
-    if project is None:
-        require(upload.identity, Action.CREATE_PROJECT, name)
-        faults = _new_project_faults(upload, config=config, now=now)
-    else:
-        require(upload.identity, Action.UPLOAD, project)
-        faults = []
-    limits = _limits(project, config)
-    state = _release_state(project, upload)
-    faults += size_faults(upload.inspection.size, state, limits)
-    faults += release_faults(upload.inspection.filename.kind, state, limits, now=now)
-    if faults:
-        raise Refused(faults)
-    return project
+def kept_faults(inspection: Inspection) -> list[Fault]:
+    """What of the metadata the rows could not hold."""
+    metadata, filename = inspection.metadata, inspection.filename
+    lengths = {
+        "name": metadata.name,
+        "version": str(filename.version),
+        "pyversion": filename.python_tag,
+        "requires_python": str(metadata.requires_python or ""),
+        "description_content_type": metadata.description_content_type or "",
+    }
+    texts = {
+        "summary": metadata.summary or "",
+        "description": metadata.description or "",
+        **{field: _joined(value) for field, value in _other_metadata(inspection).items()},
+    }
+    return column_faults(lengths, texts)
 
 
-def _new_project_faults(upload: Upload, *, config: Config, now: datetime) -> list[Fault]:
-    name = upload.inspection.metadata.name
-    faults = list(name_faults(name))
-    if not config.new_projects:
-        faults.append(Fault("new-projects-disabled", "name", "expected an existing project: new ones are switched off"))
-    alike = Project.objects.filter(lookalike_name=ultra_normalize(name)).values_list("name", flat=True).first()
-    if alike is not None:
-        faults.append(
-            Fault(
-                "name-lookalike", "name", f"expected a name unlike all others, got {name!r}, which reads like {alike!r}"
-            )
-        )
-    recent = JournalEntry.objects.filter(
-        action="project-created", actor=upload.identity.user.username, at__gt=now - timedelta(hours=1)
-    ).count()
-    if recent >= NEW_PROJECTS_AN_HOUR and not upload.identity.user.is_administrator:
-        faults.append(
-            Fault(
-                "too-many-projects", "name", f"expected at most {NEW_PROJECTS_AN_HOUR} new projects an hour, got more"
-            )
-        )
-    return faults
-
-
-def _limits(project: Project | None, config: Config) -> Limits:
-    return Limits(
-        max_file=(project and project.max_file) or config.max_file,
-        max_project=(project and project.max_total) or config.max_project,
-        release_days=config.release_days,
-    )
-
-
-def _release_state(project: Project | None, upload: Upload) -> ReleaseState:
-    if project is None:
-        return ReleaseState(opened_at=None, has_sdist=False, project_bytes=0)
-    kept = File.objects.filter(release__project=project).exclude(state__in=[state.value for state in GONE])
-    release = _find_release(project, upload)
-    return ReleaseState(
-        opened_at=release.created_at if release else None,
-        has_sdist=release is not None and kept.filter(release=release, kind="sdist").exists(),
-        project_bytes=kept.aggregate(total=Sum("size"))["total"] or 0,
-    )
-
-
-def _find_release(project: Project, upload: Upload) -> Release | None:
-    key = canonicalize_version(upload.inspection.filename.version)
-    return Release.objects.filter(project=project, version_key=key).first()
+def _joined(value: str | list[str] | dict[str, str]) -> str:
+    if isinstance(value, dict):
+        return "".join([*value, *value.values()])
+    return "".join(value)
 
 
 def _create_project(upload: Upload, *, now: datetime) -> Project:
@@ -196,7 +161,7 @@ def _create_release(project: Project, upload: Upload, *, now: datetime) -> Relea
         description=metadata.description or "",
         description_content_type=metadata.description_content_type or "",
         requires_python=str(metadata.requires_python or ""),
-        metadata=_other_metadata(upload),
+        metadata=_other_metadata(upload.inspection),
     )
     record(
         "release-created",
@@ -207,20 +172,21 @@ def _create_release(project: Project, upload: Upload, *, now: datetime) -> Relea
     return release
 
 
-def _other_metadata(upload: Upload) -> Mapping[str, object]:
-    metadata = upload.inspection.metadata
+def _other_metadata(inspection: Inspection) -> Mapping[str, str | list[str] | dict[str, str]]:
+    """The fields without a column of their own, by their JSON names (PEP 566)."""
+    metadata = inspection.metadata
     return {
         "author": metadata.author or "",
         "author_email": metadata.author_email or "",
         "maintainer": metadata.maintainer or "",
         "maintainer_email": metadata.maintainer_email or "",
         "license": metadata.license or "",
-        "license_expression": str(metadata.license_expression or ""),
-        "keywords": list(metadata.keywords or ()),
-        "classifiers": list(metadata.classifiers or ()),
-        "requires_dist": [str(requirement) for requirement in metadata.requires_dist or ()],
-        "provides_extra": [str(extra) for extra in metadata.provides_extra or ()],
-        "project_urls": dict(metadata.project_urls or {}),
+        "license_expression": metadata.license_expression or "",
+        "keywords": list(metadata.keywords),
+        "classifiers": list(metadata.classifiers),
+        "requires_dist": [str(requirement) for requirement in metadata.requires_dist],
+        "provides_extra": [str(extra) for extra in metadata.provides_extra],
+        "project_urls": dict(metadata.project_urls),
         "home_page": metadata.home_page or "",
     }
 

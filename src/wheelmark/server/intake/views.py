@@ -1,47 +1,44 @@
 """The legacy upload API, as twine, uv, poetry, pdm, hatch and flit speak it.
 
-Cheap checks come first, and nothing of the body is read before the token is known. Every fault of one upload is
-reported at once: in one line a fault of plain text, which is what the clients print, or as JSON for those that ask.
+Cheap checks come first: nothing of the body is read before the token is known, and nothing of the file before it is
+known whose project it is. Every fault of one upload is reported at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from http import HTTPStatus
-from pathlib import Path
-
 import structlog
 from django.conf import settings
-from django.core.exceptions import BadRequest, RequestDataTooBig, SuspiciousOperation
-from django.core.files.uploadedfile import TemporaryUploadedFile
-from django.db import OperationalError
-from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.http.multipartparser import MultiPartParserError
+from django.db import IntegrityError, InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
-from wheelmark.dist import Inspection, form_faults, inspect_distribution
+from wheelmark.dist import Filename, Inspection, form_faults, inspect_distribution, normalize, parse_filename
+from wheelmark.dist.faults import quoted
 from wheelmark.errors import Fault, Refused, Unavailable
+from wheelmark.server.accounts.events import client_address
 from wheelmark.server.accounts.tokens import Identity, authenticate
 from wheelmark.server.config import Config
-from wheelmark.server.intake.accept import Accepted, AlreadyExists, Upload, accept
-from wheelmark.server.intake.handlers import HashingUploadHandler, digests_of
-from wheelmark.server.intake.rules import digest_faults, form_shape_faults
+from wheelmark.server.intake import answers
+from wheelmark.server.intake.accept import Accepted, Upload, accept, kept_faults
+from wheelmark.server.intake.admission import (
+    Candidate,
+    admission_faults,
+    check_same_bytes,
+    find_namesake,
+    find_project,
+    largest_file,
+)
+from wheelmark.server.intake.faults import fault
+from wheelmark.server.intake.receiving import Received, ReceivedFile, receiving
+from wheelmark.server.intake.rules import Form, digest_faults, first, form_shape_faults, kind_faults
 from wheelmark.server.stores import current_store
+from wheelmark.store import Conflict
 
 MAX_FORM_BYTES = 20_000_000
 """Room for the form fields beside the file: a long description, many classifiers."""
 
-_STATUS = {
-    "token-missing": 401,
-    "not-allowed": 403,
-    "second-factor-needed": 403,
-    "email-unverified": 403,
-    "uploads-disabled": 403,
-    "file-too-large": 413,
-    "project-too-large": 413,
-}
-_RETRY_AFTER_SECONDS = "5"
+NO_ATTESTATIONS = "The attestations were not kept: this index does not publish provenance yet."
 
 log = structlog.get_logger(__name__)
 
@@ -51,121 +48,116 @@ def upload(request: HttpRequest) -> HttpResponse:
     """Receive one distribution."""
     config: Config = settings.CONFIG
     if request.method != "POST":
-        response = HttpResponse(
-            "This is where twine and uv upload to. To read the index, use /simple/.\n",
-            content_type="text/plain; charset=utf-8",
-            status=405,
-        )
-        response["Allow"] = "POST"
-        return response
+        return answers.not_here()
     try:
-        identity = authenticate(request.headers.get("Authorization"), now=timezone.now())
-        _check_request(request, config)
-        accepted = _receive(request, identity, config)
-    except AlreadyExists as error:
-        return _refusal(request, error, status=409)
+        identity = authenticate(
+            request.headers.get("Authorization"), now=timezone.now(), address=client_address(request)
+        )
+        length = _check_request(request, identity, config)
+        with receiving(request, config.data / "incoming", length=length) as received:
+            accepted = _take(received, request, identity, config)
+            has_attestations = bool(first(received.form, "attestations"))
     except Refused as error:
-        return _refusal(request, error, status=_status_of(error))
-    except (Unavailable, OperationalError) as error:
-        log.error("upload unavailable", error=str(error))
-        response = HttpResponse(
-            "The index cannot take uploads at the moment; nothing was lost, try again.\n",
-            content_type="text/plain; charset=utf-8",
-            status=503,
-        )
-        response["Retry-After"] = _RETRY_AFTER_SECONDS
-        return response
-    return _success(accepted, config)
+        log.info("upload refused", codes=[one.code for one in error.faults], status=answers.status_of(error).value)
+        return answers.refusal(request, error)
+    except (Unavailable, Conflict, OperationalError, InterfaceError, IntegrityError) as error:
+        # A conflict in the store is an object that is not what its name says, an integrity error somebody who was
+        # quicker: either way the sender did nothing wrong, and can only try again.
+        log.error("upload unavailable", error=str(error), kind=type(error).__name__)
+        return answers.unavailable()
+    log.info("upload accepted", filename=accepted.file.filename, sha256=accepted.file.sha256, is_new=accepted.is_new)
+    return answers.success(accepted, config, notes=[NO_ATTESTATIONS] if has_attestations else [])
 
 
-def _check_request(request: HttpRequest, config: Config) -> None:
-    """What can be said before the body is read."""
+def _check_request(request: HttpRequest, identity: Identity, config: Config) -> int:
+    """What can be said before the body is read; returns the body's length in bytes."""
     if not config.uploads:
-        raise Refused.because("uploads-disabled", "index", "expected no uploads: the index is read-only at the moment")
+        raise Refused([fault("uploads-disabled", "expected no uploads: the index is read-only at the moment")])
     if request.content_type != "multipart/form-data":
-        raise Refused.because(
-            "form-encoding", "Content-Type", f"expected multipart/form-data, got {(request.content_type or '')[:100]!r}"
+        message = f"expected multipart/form-data, got {quoted(request.content_type or '')}"
+        raise Refused([fault("form-encoding", message)])
+    stated = request.META.get("CONTENT_LENGTH") or ""
+    if not (stated.isascii() and stated.isdecimal()):
+        raise Refused(
+            [fault("form-length", f"expected the body's length in bytes, got {quoted(stated) if stated else 'none'}")]
         )
-    length = int(request.META.get("CONTENT_LENGTH") or 0)
+    length = int(stated)
     if length > config.max_file + MAX_FORM_BYTES:
-        raise Refused.because(
-            "file-too-large", "content", f"expected a file of at most {config.max_file:,} bytes, got {length:,}"
-        )
+        limit = largest_file(identity, config)
+        if length > limit + MAX_FORM_BYTES:
+            raise Refused([fault("file-too-large", f"expected a file of at most {limit:,} bytes, got {length:,}")])
+    return length
 
 
-def _receive(request: HttpRequest, identity: Identity, config: Config) -> Accepted:
-    request.upload_handlers = [HashingUploadHandler(request)]
-    try:
-        form = dict(request.POST.lists())
-        file = request.FILES.get("content")
-    except RequestDataTooBig as error:
-        raise Refused.because("form-too-large", "form", f"expected smaller form fields: {error}") from error
-    except (MultiPartParserError, SuspiciousOperation, BadRequest, UnicodeDecodeError, OSError) as error:
-        raise _broken_form(error) from error
-    first = {key: values[0] for key, values in form.items()}
-    faults = form_shape_faults(first, has_content=file is not None)
-    if not isinstance(file, TemporaryUploadedFile):
+def _take(received: Received, request: HttpRequest, identity: Identity, config: Config) -> Accepted:
+    """Check a received form and take its file in."""
+    form, content = received.form, received.content
+    faults = form_shape_faults(form, content_parts=received.content_parts)
+    if content is None:
         raise Refused(faults)
-    digests = digests_of(file)
-    faults += digest_faults(first, digests)
-    path = Path(file.temporary_file_path())
-    inspection = _inspect(path, file.name or "", form, faults, config)
-    if inspection.sha256 != digests["sha256"]:
-        # The file changed on our own disk between receiving and reading it: nothing that the sender did.
-        raise Unavailable("the received file changed on disk", code="incoming-changed")
-    user_agent = request.headers.get("User-Agent", "")
-    wanted = Upload(path=path, inspection=inspection, identity=identity, user_agent=user_agent)
+    candidate = _candidate(content, form)
+    if candidate is not None:
+        faults += kind_faults(form, candidate.filename.kind)
+        namesake = find_namesake(candidate, identity)
+        if namesake is not None:
+            # Before the bytes are compared with those that are there: a broken transfer is no other file.
+            faults += digest_faults(form, content.digests())
+            if faults:
+                raise Refused(faults)
+            check_same_bytes(namesake, candidate)
+            return Accepted(namesake, is_new=False)
+        faults += admission_faults(candidate, find_project(candidate), identity, config=config, now=timezone.now())
+    inspection = _inspect(content, form, faults)
+    wanted = Upload(
+        path=content.path,
+        inspection=inspection,
+        identity=identity,
+        user_agent="".join(char for char in request.headers.get("User-Agent", "") if char.isprintable()),
+    )
     return accept(wanted, config=config, store=current_store(), now=timezone.now())
 
 
-def _broken_form(error: Exception) -> Refused | Unavailable:
-    """A multipart body that cannot be parsed is the sender's; a disk that takes no more is ours."""
-    if isinstance(error, OSError) and error.errno is not None:
-        return Unavailable(f"cannot receive the file: {error}", code="incoming-disk")
-    return Refused.because("form-broken", "form", f"expected a whole multipart form, got: {error}")
+def _candidate(content: ReceivedFile, form: Form) -> Candidate | None:
+    """What the file says it is by its name; None when its name says nothing, which the inspection will tell."""
+    filename = _parsed(content.filename)
+    if filename is None:
+        return None
+    return Candidate(filename=filename, name=_spelled(form, filename), size=content.size, sha256=content.sha256)
 
 
-def _inspect(
-    path: Path, filename: str, form: Mapping[str, list[str]], faults: list[Fault], config: Config
-) -> Inspection:
-    """Read the file, and compare the form with it. Raises `Refused` with these faults and all that were known."""
+def _parsed(text: str) -> Filename | None:
     try:
-        inspection = inspect_distribution(path, filename)
+        return parse_filename(text)
+    except Refused:
+        return None
+
+
+def _spelled(form: Form, filename: Filename) -> str:
+    """The project's name as the form spells it, if it is the project of the file's name."""
+    claimed = first(form, "name") or ""
+    try:
+        return claimed if normalize(claimed) == filename.name else filename.name
+    except Refused:
+        return filename.name
+
+
+def _inspect(content: ReceivedFile, form: Form, faults: list[Fault]) -> Inspection:
+    """Read the file, and compare the form with it.
+
+    Raises:
+        Refused: with all faults that were known before and all that were found now.
+        Unavailable: our own disk does not give back what was received: nothing that the sender did.
+    """
+    try:
+        inspection = inspect_distribution(content.path, content.filename)
     except Refused as error:
-        raise Refused([*faults, *error.faults]) from error
-    kind = (form.get("filetype") or [""])[0]
-    if kind and kind != inspection.filename.kind:
-        faults.append(Fault("form-filetype", "filetype", f"expected {inspection.filename.kind!r}, got {kind!r}"))
-    faults += form_faults(inspection.metadata, form)
-    if faults:
-        raise Refused(faults)
+        raise Refused([*faults, *digest_faults(form, content.digests()), *error.faults]) from error
+    except OSError as error:
+        raise Unavailable(f"the received file cannot be read: {error.strerror}", code="incoming-disk") from error
+    if inspection.sha256 != content.sha256:
+        raise Unavailable("the received file changed on disk", code="incoming-changed")
+    computed = {"sha256": inspection.sha256, "blake2b_256": inspection.blake2b_256, "md5": inspection.md5}
+    found = [*faults, *digest_faults(form, computed), *kept_faults(inspection), *form_faults(inspection.metadata, form)]
+    if found:
+        raise Refused(found)
     return inspection
-
-
-def _status_of(error: Refused) -> int:
-    return _STATUS.get(error.code, 403 if error.code.startswith("token-") else 400)
-
-
-def _refusal(request: HttpRequest, error: Refused, *, status: int) -> HttpResponse:
-    log.info("upload refused", codes=[fault.code for fault in error.faults], status=status)
-    if "application/json" in request.headers.get("Accept", ""):
-        listed = [{"code": fault.code, "field": fault.field, "message": fault.message} for fault in error.faults]
-        response: HttpResponse = JsonResponse({"message": str(error), "errors": listed}, status=status)
-    else:
-        lines = "\n".join(str(fault) for fault in error.faults)
-        response = HttpResponse(f"{lines}\n", content_type="text/plain; charset=utf-8", status=status)
-    if status == HTTPStatus.UNAUTHORIZED:
-        response["WWW-Authenticate"] = 'Basic realm="wheelmark: user __token__, an API token as password"'
-    # twine prints the reason phrase and not always the body.
-    response.reason_phrase = " ".join(str(error).split()).encode("ascii", "replace").decode()[:200]
-    return response
-
-
-def _success(accepted: Accepted, config: Config) -> HttpResponse:
-    file = accepted.file
-    log.info("upload accepted", filename=file.filename, sha256=file.sha256, is_new=accepted.is_new)
-    state = "accepted; it is inspected now and published when nothing speaks against it"
-    if not accepted.is_new:
-        state = f"is already here, and {file.state}"
-    address = f"{config.base_url}/project/{file.release.project.normalized_name}/"
-    return HttpResponse(f"{file.filename} {state}. See {address}\n", content_type="text/plain; charset=utf-8")
