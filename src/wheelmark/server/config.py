@@ -33,6 +33,7 @@ class Config:
     host: str = _setting("127.0.0.1", "address to listen on")
     port: int = _setting(8000, "port to listen on")
     public_url: str = _setting("", "address by which users reach the index; empty: http://HOST:PORT")
+    trusted_proxies: int = _setting(0, "proxies in front of the index whose X-Forwarded-For is believed")
     database: str = _setting("", "postgresql://user:password@host/name; empty: SQLite in the data folder")
     store: str = _setting("", "s3://bucket/prefix?endpoint=…&region=…; empty: files in the data folder")
     keys: str = _setting("", "folder of the online keys; empty: DATA/keys")

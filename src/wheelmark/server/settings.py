@@ -47,7 +47,9 @@ def _secret_key(config: Config) -> str:
 SECRET_KEY = _secret_key(CONFIG)
 DEBUG = CONFIG.debug
 _public_host = urlsplit(CONFIG.base_url).hostname or "localhost"
-ALLOWED_HOSTS = ["*"] if CONFIG.host in {"127.0.0.1", "localhost", "::1"} else [_public_host, "localhost", "127.0.0.1"]
+# Whoever is let in from other machines without a public address is reached under names that we cannot know.
+_NAMED = bool(CONFIG.public_url) or CONFIG.host in {"127.0.0.1", "localhost", "::1"}
+ALLOWED_HOSTS = [_public_host, "localhost", "127.0.0.1", "[::1]"] if _NAMED else ["*"]
 USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"

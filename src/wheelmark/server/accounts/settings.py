@@ -56,7 +56,7 @@ _PARTS = urlsplit(CONFIG.base_url)
 CSRF_TRUSTED_ORIGINS = [f"{_PARTS.scheme}://{_PARTS.netloc}"]
 
 # How many proxies stand in front, each of which adds to X-Forwarded-For the address that it was asked from.
-TRUSTED_PROXIES = 0
+TRUSTED_PROXIES = CONFIG.trusted_proxies
 
 # --- Headers; what Django has no setting for is added by `accounts.middleware`.
 SECURE_CONTENT_TYPE_NOSNIFF = True
