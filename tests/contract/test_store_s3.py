@@ -31,6 +31,7 @@ class Server:
         self.status = 200  # of everything; 200 means honest
         self.error_code = "InternalError"
         self.size = len(WHOLE)
+        self.head_size: int | None = None  # what HEAD says, when it is not `size`
         self.range_status = 206
         self.range_shift = 0  # how many bytes too far a range begins
         self.sent_bytes: int | None = None  # the connection dies after so many
@@ -55,7 +56,8 @@ class Server:
         wanted = request.headers.get("Range")
         modified = {"Last-Modified": "Mon, 23 Nov 2026 00:00:00 GMT", "ETag": '"x"'}
         if wanted is None:
-            _send(request, 200, modified, self.holds, size=self.size, sent_bytes=self.sent_bytes)
+            size = self.head_size if request.command == "HEAD" and self.head_size is not None else self.size
+            _send(request, 200, modified, self.holds, size=size, sent_bytes=self.sent_bytes)
             return
         first, _, last = wanted.removeprefix("bytes=").partition("-")
         start, stop = int(first) + self.range_shift, min(int(last) + 1 + self.range_shift, self.size)
@@ -116,6 +118,19 @@ def test_server_that_answers_a_range_with_the_whole_object_is_read_whole_and_cut
         assert b"".join(store.read("key", start=start, stop=stop)) == WHOLE[start:stop]
     # It is asked for a range once, not again before every read.
     assert len([line for line in behaviour.asked if line.startswith("GET")]) == 5
+
+
+def test_whole_answer_is_read_no_further_than_the_range(store: S3Store, behaviour: Server) -> None:
+    behaviour.range_status = 200
+    behaviour.sent_bytes = 2 * CHUNK_BYTES  # what comes after is never missed
+    assert b"".join(store.read("key", start=5, stop=CHUNK_BYTES)) == WHOLE[5:CHUNK_BYTES]
+
+
+def test_object_that_shrank_between_its_size_and_its_bytes_is_told(store: S3Store, behaviour: Server) -> None:
+    behaviour.head_size = len(WHOLE) + 1000
+    with pytest.raises(Unavailable, match="it was replaced meanwhile") as told:
+        store.read("key", start=1000)
+    assert told.value.code == "store-wrong-range"
 
 
 @pytest.mark.parametrize("shift", [1, -1, 100])

@@ -139,7 +139,7 @@ def test_writer_survives_a_deletion_that_takes_its_folder_away(tmp_path: Path) -
     store = LocalStore(tmp_path)
 
     def write(worker: int) -> int:
-        for _ in range(150):
+        for _ in range(100):
             store.put(f"deep/er/folder/{worker}", [b"whole"], immutable=worker % 2 == 0)
             assert store.read_all(f"deep/er/folder/{worker}", max_bytes=5) == b"whole"
             store.delete(f"deep/er/folder/{worker}")

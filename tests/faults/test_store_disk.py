@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from wheelmark.errors import Unavailable
-from wheelmark.store import Conflict, LocalStore, Missing, Store
+from wheelmark.store import Conflict, LocalStore, Missing, Store, open_store
 from wheelmark.store.disk import Disk, unavailable
 from wheelmark.store.local import PARTIAL_FOLDER
 
@@ -150,6 +150,35 @@ def test_put_file_takes_plain_files_only(tmp_path: Path, kind: str) -> None:
     assert secret.read_bytes() == b"not ours"
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="there F_FULLFSYNC takes the place of fsync")
+def test_each_sync_reaches_the_operating_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proof in test_store_power_cut.py takes a sync of `Disk` at its word; this is where the word is kept."""
+    synced: list[str] = []
+    really = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        synced.append(Path(f"/dev/fd/{descriptor}").resolve().name)
+        really(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    disk = Disk()
+    created = disk.create(tmp_path / "created")
+    disk.sync(created)
+    disk.close(created)
+    (tmp_path / "finished").write_bytes(b"whole")
+    assert disk.sync_file(tmp_path / "finished") == 5
+    disk.sync_folder(tmp_path)
+    assert synced == ["created", "finished", tmp_path.name]
+
+
+def test_files_beside_ours_are_not_listed(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    store.put("folder/ours", [b"1"], immutable=True)
+    for name in ("with space", ".hidden", "folder/lost+found.", "folder/.DS_Store"):
+        (tmp_path / name).write_bytes(b"not ours")
+    assert [found.key for found in store.list("")] == ["folder/ours"]
+
+
 def test_object_cannot_be_taken_over_by_its_own_store(tmp_path: Path) -> None:
     store = LocalStore(tmp_path / "objects")
     store.put("a", [b"whole"], immutable=True)
@@ -211,11 +240,14 @@ def test_object_that_may_not_be_read_says_so() -> None:
     assert str(error).startswith("/objects cannot be read (Permission denied): give this user the right")
 
 
+@pytest.mark.parametrize("kind", ["local", "memory"])
 @pytest.mark.parametrize(("key", "below"), [("a", "a/b"), ("a/b", "a/b/c/d")])
-def test_key_cannot_be_the_folder_of_another(tmp_path: Path, key: str, below: str) -> None:
+def test_key_cannot_be_the_folder_of_another(tmp_path: Path, key: str, below: str, kind: str) -> None:
+    """Nor in the double, or tests would allow what disks do not. An S3 store cannot know without asking for each."""
     for first, second in ((key, below), (below, key)):
         for immutable in (True, False):
-            store = LocalStore(tmp_path / f"{first}-{immutable}".replace("/", "-"))
+            folder = tmp_path / f"{first}-{immutable}".replace("/", "-")
+            store = open_store("memory://" if kind == "memory" else folder.as_uri())
             store.put(first, [b"first"], immutable=immutable)
             with pytest.raises(Conflict, match=f"expected {second} to be neither above nor below another key"):
                 store.put(second, [b"second"], immutable=immutable)

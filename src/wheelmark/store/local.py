@@ -160,7 +160,8 @@ class LocalStore:
                 if path.is_dir():
                     return
                 raise
-            self._disk.sync_folder(self._prune(path.parent))
+            self._prune(path.parent)
+            self._sync_removal(path)
 
     def local_path(self, key: str) -> Path | None:
         """See `StoreReader.local_path`."""
@@ -264,8 +265,8 @@ class LocalStore:
         with suppress(FileNotFoundError):
             self._disk.sync_folder(folder)
 
-    def _prune(self, folder: Path) -> Path:
-        """Remove folders that are empty now, from this one up; the first that stays."""
+    def _prune(self, folder: Path) -> None:
+        """Remove folders that are empty now, from this one up."""
         while folder != self._root:
             try:
                 self._disk.remove_folder(folder)
@@ -273,9 +274,15 @@ class LocalStore:
                 pass
             except OSError:
                 # Not empty, or not ours to remove: either way it stays, and harms nobody.
-                break
+                return
             folder = folder.parent
-        return folder
+
+    def _sync_removal(self, path: Path) -> None:
+        """Make durable that a name is gone: sync the lowest folder above it that is there, whoever removed the rest."""
+        for folder in path.parents:
+            with suppress(FileNotFoundError):
+                self._disk.sync_folder(folder)
+                return
 
     def _close(self, descriptor: int) -> None:
         # After a sync a failing close says nothing new, and without one something else has failed already.
