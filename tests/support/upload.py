@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from django.test import Client
 from django.utils import timezone
@@ -41,6 +41,23 @@ UV_ACCEPT = "application/json;q=0.9, text/plain;q=0.8, text/html;q=0.7"
 
 # The name that twine and uv give a field of `packaging`, where it is another one.
 _RENAMED = {"platforms": "platform", "supported_platforms": "supported_platform", "license_files": "license_file"}
+
+
+class Stream(Protocol):
+    """What a WSGI server gives an application to read."""
+
+    def read(self, size: int = ..., /) -> bytes: ...
+
+    def readline(self, size: int = ..., /) -> bytes: ...
+
+
+class Unread:
+    """A body that fails the test when somebody reads it."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        raise AssertionError("the body was read")
+
+    readline = read
 
 
 @dataclass(frozen=True)
@@ -189,21 +206,33 @@ def post_upload(
     filename: str | None = None,
     fields: Fields | None = None,
     change: Change | None = None,
-    **headers: Any,
+    stream: Stream | None = None,
+    **headers: str,
 ) -> Any:
     """Upload a file with Django's test client. `headers` as `HTTP_ACCEPT="…"`."""
     filename = filename or filename_of(content)
     given = twine_fields(content, filename) if fields is None else fields
     body = encoded(changed(given, change or {}), [Part(content, filename)])
-    return post_body(client, token, body, **headers)
+    return post_body(client, token, body, stream=stream, **headers)
 
 
-def post_body(client: Client, token: str | None, body: bytes, *, content_type: str = "", **headers: Any) -> Any:
-    """Send any bytes as the body of an upload."""
+def post_body(
+    client: Client,
+    token: str | None,
+    body: bytes,
+    *,
+    content_type: str = "",
+    stream: Stream | None = None,
+    **headers: str,
+) -> Any:
+    """Send any bytes as the body of an upload; `stream` to have the index read something else than what was sent."""
+    extra: dict[str, Any] = dict(headers)
     if token is not None:
-        headers.setdefault("HTTP_AUTHORIZATION", basic(token))
+        extra.setdefault("HTTP_AUTHORIZATION", basic(token))
+    if stream is not None:
+        extra["wsgi.input"] = stream
     content_type = content_type or f"multipart/form-data; boundary={BOUNDARY}"
-    return client.generic("POST", UPLOAD, body, content_type=content_type, **headers)
+    return client.generic("POST", UPLOAD, body, content_type=content_type, **extra)
 
 
 def a_token(user: str = "ada", *, project: str | None = None, expires_at: datetime | None = None) -> str:
