@@ -14,7 +14,6 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from http import HTTPStatus
 from typing import Any, Protocol
@@ -24,6 +23,7 @@ import structlog
 from wheelmark.server.config import Config
 from wheelmark.server.delivery.application import Delivery
 from wheelmark.server.delivery.responses import STATUS_LINES, Answer, plain
+from wheelmark.server.delivery.threads import ThreadGroup
 from wheelmark.server.metrics import count_request, upload_seconds
 
 UPLOAD_PREFIX = "/legacy"
@@ -57,7 +57,7 @@ class Front:
         self._django = django
         self._page_slots = page_slots
         self._uploads = threading.BoundedSemaphore(upload_slots)
-        self._pages: ThreadPoolExecutor | None = None
+        self._pages: ThreadGroup | None = None
         self._start_lock = threading.Lock()
 
     def start(self) -> None:
@@ -65,12 +65,12 @@ class Front:
         with self._start_lock:
             if self._pages is None:
                 self._delivery.start()
-                self._pages = ThreadPoolExecutor(self._page_slots, thread_name_prefix="page")
+                self._pages = ThreadGroup(self._page_slots, name="page", at_end=_close_connections)
 
     def stop(self) -> None:
         """Let the threads go, once they have answered."""
         if self._pages is not None:
-            self._pages.shutdown(wait=True)
+            self._pages.close()
             self._delivery.stop()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -92,7 +92,7 @@ class Front:
         environ = {**environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
         if self._pages is None:
             raise RuntimeError("the front is called before it is started")
-        waiting = self._pages.submit(_run, self._django, environ)
+        waiting = self._pages.submit(lambda: _run(self._django, environ))
         try:
             page = waiting.result(PAGE_SECONDS)
         except FutureTimeout:

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 import structlog
+from django.db import connections
 
 from wheelmark.errors import Unavailable, WheelmarkError
 from wheelmark.server.delivery.addresses import (
@@ -59,7 +60,7 @@ class Delivery:
 
     def __init__(self, store: Store, catalog: Catalog | None = None) -> None:
         catalog = catalog or DatabaseCatalog()
-        self._flights = SingleFlight(READERS, patience=PATIENCE_SECONDS)
+        self._flights = SingleFlight(READERS, patience=PATIENCE_SECONDS, at_end=connections.close_all)
         self.snapshots = Snapshots(catalog, self._flights)
         self._path = ReadPath(self.snapshots, catalog, store, TwoSegmentCache(CACHE_BYTES), self._flights)
         self._health = Health(self.snapshots, catalog, store, self._flights)

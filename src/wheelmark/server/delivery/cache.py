@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any, Generic, TypeVar
 
 from wheelmark.errors import Unavailable
+from wheelmark.server.delivery.threads import ThreadGroup
 
 Value = TypeVar("Value")
 
@@ -62,10 +63,11 @@ class SingleFlight:
     sees only a handful.
     """
 
-    def __init__(self, threads: int, *, patience: float) -> None:
+    def __init__(self, threads: int, *, patience: float, at_end: Callable[[], None] = lambda: None) -> None:
         self._threads = threads
         self._patience = patience  # seconds that a request waits
-        self._pool: ThreadPoolExecutor | None = None
+        self._at_end = at_end  # each thread's last call
+        self._pool: ThreadGroup | None = None
         self._flights: dict[Hashable, Future[Any]] = {}
         self._lock = threading.Lock()
 
@@ -80,8 +82,8 @@ class SingleFlight:
             if flight is None:
                 if self._pool is None:
                     # Not in __init__: the process that loads this module may fork before it serves.
-                    self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="delivery")
-                flight = self._flights[key] = self._pool.submit(self._run, key, loading)
+                    self._pool = ThreadGroup(self._threads, name="delivery", at_end=self._at_end)
+                flight = self._flights[key] = self._pool.submit(lambda: self._run(key, loading))
         try:
             return flight.result(self._patience)
         except FutureTimeout as error:
@@ -98,4 +100,4 @@ class SingleFlight:
     def close(self) -> None:
         """Let the threads go, once what they run has ended."""
         if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool.close()
