@@ -377,7 +377,7 @@ class LocalStore:
 def _in_parallel(sync: Callable[[T], None], items: Collection[T]) -> None:
     """Sync many things at once: the file system brings what waits together onto the medium together.
 
-    Syncing one after the other is several times slower. All have ended when this returns or raises.
+    A disk that merges flushes answers many of them at the price of a few. All have ended when this returns or raises.
     """
     if len(items) < MIN_PARALLEL_SYNCS:
         for item in items:

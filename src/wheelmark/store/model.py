@@ -107,7 +107,8 @@ class Store(StoreReader, Protocol):
     def put_file(self, key: str, path: Path, *, immutable: bool) -> Stored:
         """Store a file and remove it from `path`: a rename where the file system allows, else a streamed copy.
 
-        Nobody may have the file open for writing. After any error it is still at `path`.
+        Nobody may have the file open for writing. An error before the object had its name leaves it at `path`;
+        after that it may be stored already, as with every write that fails.
 
         Raises:
             Conflict: the key holds other bytes.
