@@ -75,6 +75,9 @@ class MemoryCatalog:
     def pulse(self) -> Pulse:
         return Pulse(NOW, {})
 
+    def may_have_changed(self) -> bool:
+        return True
+
     def _read(self) -> None:
         self.reads += 1
         if self.away:
@@ -184,6 +187,27 @@ def test_watcher_sees_a_new_snapshot_by_itself(catalog: MemoryCatalog, snapshots
     try:
         version = snapshots.generation.current.version
         catalog.publish("demo", A)
+        deadline = time.monotonic() + 5
+        while snapshots.generation.current.version == version and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert snapshots.generation.current.version == catalog.version
+    finally:
+        snapshots.stop()
+
+
+def test_watcher_that_failed_looks_again_although_nothing_changed_since(
+    catalog: MemoryCatalog, snapshots: Snapshots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = iter([True])
+    monkeypatch.setattr(MemoryCatalog, "may_have_changed", lambda self: next(told, False))
+    version = snapshots.generation.current.version
+    catalog.publish("demo", A)
+    catalog.away = True
+    snapshots.start()
+    try:
+        time.sleep(0.3)
+        assert snapshots.generation.current.version == version
+        catalog.away = False
         deadline = time.monotonic() + 5
         while snapshots.generation.current.version == version and time.monotonic() < deadline:
             time.sleep(0.01)

@@ -16,6 +16,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.db.models import QuerySet, Subquery
 
 from wheelmark.errors import Unavailable
+from wheelmark.server.changes import DatabaseChanges
 from wheelmark.server.publishing.models import (
     Heartbeat,
     PublishedFile,
@@ -97,6 +98,9 @@ class Catalog(Protocol):
     def pulse(self) -> Pulse:
         """What tells whether the publisher lives."""
 
+    def may_have_changed(self) -> bool:
+        """False when nobody has committed anything since the last question. For one thread alone, the watcher."""
+
 
 @contextmanager
 def _reading() -> Iterator[None]:
@@ -110,6 +114,9 @@ def _reading() -> Iterator[None]:
 
 class DatabaseCatalog:
     """`Catalog` on Django's models. Each thread that calls it holds one database connection."""
+
+    def __init__(self) -> None:
+        self._changes = DatabaseChanges()
 
     def current(self) -> Current | None:
         """See `Catalog`."""
@@ -165,6 +172,11 @@ class DatabaseCatalog:
             heartbeat = Heartbeat.objects.values_list("at", flat=True).order_by("-at").first()
             roles = RoleVersion.objects.filter(role__in=("timestamp", "snapshot"))
             return Pulse(heartbeat, dict(roles.values_list("role", "expires_at")))
+
+    def may_have_changed(self) -> bool:
+        """See `Catalog`."""
+        with _reading():
+            return self._changes()
 
     @staticmethod
     def _beside(rows: QuerySet[Any], *fields: str) -> tuple[int, dict[str, Any] | None]:

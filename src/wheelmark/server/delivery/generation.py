@@ -7,7 +7,6 @@ memory is read with the version it belongs to; when that is another version, the
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -19,7 +18,7 @@ from wheelmark.server.delivery.cache import SingleFlight
 from wheelmark.server.delivery.catalog import Catalog, Current, FileRow, PageRow
 
 WATCH_SECONDS = 0.075
-"""How long a new snapshot waits at most before it is served: one indexed read each time."""
+"""How long a new snapshot waits at most before it is served."""
 
 MAX_REMEMBERED = 50_000
 """Answers of one kind that a generation remembers, about 25 MB. Whoever asks for random names makes it forget."""
@@ -73,7 +72,6 @@ class Snapshots:
         self._generation: Generation | None = None
         self._stop = threading.Event()
         self._watcher: threading.Thread | None = None
-        self.seen_at = float("-inf")  # monotonic seconds: when the database last said what is current
 
     @property
     def generation(self) -> Generation:
@@ -127,7 +125,6 @@ class Snapshots:
 
     def _renew(self) -> bool:
         known, current = self._generation, self._catalog.current()
-        self.seen_at = time.monotonic()
         if current is None or (known is not None and current.timestamp_version <= known.current.timestamp_version):
             # Lower after a restored backup: then nothing that we know is of use.
             restored = current is not None and known is not None and current != known.current
@@ -154,10 +151,14 @@ class Snapshots:
             self._watcher.join()
 
     def _watch(self) -> None:
-        away = False
+        away, to_look = False, True
         while not self._stop.wait(WATCH_SECONDS):
             try:
-                self.renew()
+                # A look that failed is owed: the change that it was for is not told twice.
+                to_look = self._catalog.may_have_changed() or to_look
+                if to_look:
+                    self.renew()
+                    to_look = False
             except Unavailable as error:
                 if not away:
                     log.error("delivery-serves-the-last-snapshot", error=str(error))

@@ -15,6 +15,7 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections, connection
 from django.utils import timezone
 
+from wheelmark.server.changes import DatabaseChanges
 from wheelmark.server.config import Config
 from wheelmark.server.jobs import register, sweep
 from wheelmark.server.logs import configure_logs
@@ -23,7 +24,7 @@ from wheelmark.server.review.lease import abandon
 from wheelmark.server.review.tasks import reconcile
 
 POLL_SECONDS = 0.05
-"""How long an embedded job waits at most for an idle worker; a look is one indexed query."""
+"""How long an embedded job waits at most for an idle worker."""
 
 RECONCILE_SECONDS = 2.0
 IDLE = timedelta(seconds=5)
@@ -73,28 +74,34 @@ class Upkeep:
         self._reconcile_at = self._sweep_at = time.monotonic()
         self._idle = timedelta(0)
 
-    def __call__(self) -> None:
-        """Do what is due."""
-        now = time.monotonic()
+    def __call__(self) -> bool:
+        """Do what is due; say whether anything was."""
+        now, worked = time.monotonic(), False
         if now >= self._reconcile_at:
+            worked = True
             self._reconcile_at = now + RECONCILE_SECONDS
             reconcile(now=timezone.now(), idle=self._idle)
             self._idle = IDLE
         if now >= self._sweep_at:
             self._sweep_at = now + SWEEP_SECONDS
             sweep(started_before=timezone.now() - KEEP_JOBS)
+        return worked
 
 
 def run_embedded(stop: threading.Event) -> None:
     """Run jobs of `django_tasks_db`. Its own worker polls each second, under a lock that keeps writers out."""
-    upkeep, worker = Upkeep(), f"{socket.gethostname()}:{os.getpid()}"
+    upkeep, changes, worker = Upkeep(), DatabaseChanges(), f"{socket.gethostname()}:{os.getpid()}"
+    worked = True
     while not stop.is_set():
         try:
-            upkeep()
-            worked = run_next(worker)
+            # After each round of upkeep we look in any case: its own jobs, and those whose time has come, change
+            # nothing that another connection did.
+            due, changed = upkeep(), changes()
+            worked = (due or changed or worked) and run_next(worker)
         except DatabaseError as error:
             log.error("jobs-wait-for-the-database", error=str(error))
             connection.close()
+            worked = True  # or what we were about to look at is never looked at
             stop.wait(ERROR_PAUSE_SECONDS)
             continue
         if not worked:
