@@ -231,8 +231,10 @@ def post_body(
         extra.setdefault("HTTP_AUTHORIZATION", basic(token))
     if stream is not None:
         extra["wsgi.input"] = stream
-    content_type = content_type or f"multipart/form-data; boundary={BOUNDARY}"
-    return client.generic("POST", UPLOAD, body, content_type=content_type, **extra)
+    # The client would leave both out for an empty body.
+    extra.setdefault("CONTENT_TYPE", content_type or f"multipart/form-data; boundary={BOUNDARY}")
+    extra.setdefault("CONTENT_LENGTH", str(len(body)))
+    return client.generic("POST", UPLOAD, body, **extra)
 
 
 def a_token(user: str = "ada", *, project: str | None = None, expires_at: datetime | None = None) -> str:

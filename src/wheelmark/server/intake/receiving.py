@@ -192,6 +192,8 @@ def _parse(request: HttpRequest, spool: _Spool, length: int) -> dict[str, list[s
         raise _refused("form-broken", f"expected {length:,} bytes as Content-Length says, got {body.count:,}")
     if spool.interrupted:
         raise _refused("form-broken", "expected a boundary after the last part, got the end of the form")
+    if not fields and not spool.parts:
+        raise _refused("form-broken", "expected parts between the boundaries that Content-Type names, got none")
     return dict(fields.lists())
 
 
