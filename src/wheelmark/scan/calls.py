@@ -49,6 +49,7 @@ _PATH_MAKERS = frozenset(
     {"os.path.join", "pathlib.Path", "os.path.abspath", "os.path.expanduser", "os.path.expandvars", "os.path.realpath"}
     | {"tempfile.gettempdir"}
 )
+_SCRIPT_SUFFIXES = (".py", ".pyw", ".sh", ".bat", ".cmd", ".vbs", ".ps1", ".hta")
 _KEEP_ITEMS = frozenset({"list", "tuple", "reversed", "iter", "set"})
 
 
@@ -233,15 +234,26 @@ class CallReader(ABC):
     def _note_written(self, name: str, site: Site) -> None:
         content = site.argument(0, "data")
         if name in _WRITERS:
+            self._read_program(content, site)
             origins = [each for each in sorted(content.origins) if each.taint in (Taint.NETWORK, Taint.DECODED)]
             if origins:
                 self._drop(site.receiver, origins[0])
+            elif (
+                site.receiver.text.lower().endswith(_SCRIPT_SUFFIXES) and site.receiver.text not in self.harvest.dropped
+            ):
+                self._drop(site.receiver, Origin(Taint.FILE, site.line, "own text"))
         elif name == "shutil.copyfileobj" and content.has(Taint.NETWORK):
             self._drop(site.argument(1, "fdst"), Origin(Taint.NETWORK, site.line, name))
         elif name in _MOVERS:
             origin = self.harvest.dropped.get(content.text.strip())
             if origin is not None:
                 self._drop(site.argument(1, "dst"), origin)
+
+    def _read_program(self, content: Value, site: Site) -> None:
+        """A program that is written out by code nobody called is going to be run: read it as if it ran here."""
+        text = content.constant
+        if isinstance(text, (str, bytes)) and site.frame.context.automatic and "import" in content.text:
+            self.see_through(text, content, site.line, site.frame.under(names={}))
 
     def _drop(self, path: Value, origin: Origin) -> None:
         text = path.text.strip()
@@ -262,7 +274,9 @@ class CallReader(ABC):
         made_of_arguments = propagates(name)
         origins = receiver.origins | self._own_origins(name, act, site)
         if made_of_arguments:
-            origins = origins | joined_origins(site.values)
+            # A token in the headers of a request is how one authenticates; it does not make the request a leak.
+            keywords = [value for keyword, value in site.keywords.items() if keyword != "headers"]
+            origins = origins | joined_origins([*site.arguments, *keywords])
         if not site.keywords and all(argument.known for argument in arguments):
             folded = fold_function(name, [argument.constant for argument in arguments], self.meter.budget)
             if folded is not UNKNOWN:

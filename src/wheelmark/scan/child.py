@@ -34,13 +34,16 @@ def main() -> None:
     load_salvage()  # what is imported late would be imported under the limits
     sys.setrecursionlimit(RECURSION_LIMIT)
     without_network = confine(limits)
+    # Syntax trees have no cycles, and looking for them takes a fifth of the time: collect between scans instead.
     gc.freeze()
+    gc.disable()
     _answer(answers, orjson.dumps({"ready": ruleset.version, "without_network": without_network}))
     for line in sys.stdin.buffer:
         allow_cpu(limits.cpu_seconds)
         request = orjson.loads(line)
         report, sound = _scanned(request, ruleset)
         _answer(answers, report.to_json(with_context=True))
+        gc.collect()
         if not sound:
             sys.exit(EXIT_OUT_OF_MEMORY)
 

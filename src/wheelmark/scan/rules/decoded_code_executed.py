@@ -37,7 +37,7 @@ def _severity(call: Call, weak: bool) -> Severity | None:
     if weak:
         return graded(call.context, automatic=Severity.HIGH, entry=Severity.LOW, on_call=Severity.LOW)
     automatic = Severity.HIGH if call.context is Context.IMPORT and call.name == "eval" else Severity.CRITICAL
-    return graded(call.context, automatic=automatic, entry=Severity.MEDIUM, on_call=Severity.MEDIUM)
+    return graded(call.context, automatic=automatic, entry=Severity.LOW, on_call=Severity.LOW)
 
 
 RULE = Rule(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from wheelmark.scan.facts import Act, Facts
@@ -9,6 +10,8 @@ from wheelmark.scan.report import Context, Severity, Tactic
 from wheelmark.scan.rule import Evidence, Rule
 from wheelmark.scan.rules._common import shown
 from wheelmark.scan.vocabulary import LOOK_UPS
+
+_ASKS = re.compile(r"(?i)^\s*(nslookup|dig|ping|host)\s.*[\w-]\.[a-z]{2,}")
 
 
 def check(facts: Facts) -> Iterator[Evidence]:
@@ -18,6 +21,10 @@ def check(facts: Facts) -> Iterator[Evidence]:
         elif call.context is Context.INSTALL and call.name not in LOOK_UPS:
             posts = call.name.endswith((".post", ".put", ".sendall", ".send", ".sendmail"))
             yield Evidence.of_call(call, Severity.HIGH if posts else Severity.MEDIUM, shown(call))
+
+    for call in facts.calls_of(Act.START_PROCESS):
+        if call.context is Context.INSTALL and _ASKS.search(call.text):
+            yield Evidence.of_call(call, Severity.MEDIUM, shown(call))
 
 
 RULE = Rule(

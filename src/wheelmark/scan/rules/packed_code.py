@@ -47,7 +47,7 @@ def check(facts: Facts) -> Iterator[Evidence]:
 def _severity(text: str, context: Context, runs: list[Call]) -> Severity | None:
     if "pyarmor" in text:
         # Some vendors protect their products with it. What cannot be read cannot be cleared either.
-        return graded(context, automatic=Severity.MEDIUM, on_call=Severity.MEDIUM)
+        return graded(context, automatic=Severity.HIGH, on_call=Severity.MEDIUM)
     automatic = [call for call in runs if call.context.automatic]
     if not automatic:
         return None

@@ -9,7 +9,7 @@ from wheelmark.scan.facts import Act, Call, Facts
 from wheelmark.scan.report import Context, Severity, Tactic
 from wheelmark.scan.rule import Evidence, Rule
 from wheelmark.scan.rules._common import SHELL_DOWNLOAD, URL, told
-from wheelmark.scan.values import GAP, Origin, Taint
+from wheelmark.scan.values import GAP, Origin, Taint, joined_origins
 from wheelmark.scan.vocabulary import LOOK_UPS
 
 _DNS_COMMAND = re.compile(r"(?i)\b(nslookup|dig|ping|host)\b.*\.[a-z]{2,}")
@@ -19,10 +19,18 @@ _MIN_HOST_FACTS = 2  # one name alone is how many services tell their clients ap
 
 def check(facts: Facts) -> Iterator[Evidence]:
     for call in facts.calls_of(Act.SEND, Act.START_PROCESS):
-        origins = call.origins_of(Taint.SECRET, Taint.HOST)
+        origins = [origin for origin in _sent(call) if origin.taint in (Taint.SECRET, Taint.HOST)]
         if not origins or call.context is Context.UNREACHED or not _leaves(call):
             continue
         yield Evidence.of_call(call, _severity(call, origins), f"{call.name} of {told(origins)}")
+
+
+def _sent(call: Call) -> list[Origin]:
+    """What goes out, without the one token in the headers that a client authenticates with."""
+    body = joined_origins([*call.arguments, *(value for name, value in call.keywords if name != "headers")])
+    headers = joined_origins([value for name, value in call.keywords if name == "headers"])
+    whole = {origin for origin in headers if not origin.what.startswith("os.environ[")}
+    return sorted(body | whole)
 
 
 def _leaves(call: Call) -> bool:

@@ -14,6 +14,7 @@ _RUNS_IT = re.compile(
     r"(?i)(\|\s*(sudo\s+)?(ba|z|da)?sh\b|\|\s*python|\biex\b|invoke-expression|start-process|&&?\s*(start|chmod|\./|bash|sh|python)|;\s*(start|chmod|\./|bash|sh|python)|"
     r"saps\b|\bstart\s+/b|mshta)"
 )
+_UPLOADS = re.compile(r"(?i)\bcurl\b.*\s(-F|-T|--form|--upload-file|(-d|--data(-binary|-raw)?)\s*\S*[@$`])")
 
 
 def check(facts: Facts) -> Iterator[Evidence]:
@@ -30,6 +31,8 @@ def _severity(call: Call, text: str) -> Severity | None:
     fetches = URL.search(text) is not None
     if _RUNS_IT.search(text) and (fetches or "mshta" in text.lower()):
         return graded(call.context, automatic=Severity.CRITICAL, entry=Severity.MEDIUM, on_call=Severity.LOW)
+    if _UPLOADS.search(text):
+        return graded(call.context, automatic=Severity.HIGH, on_call=Severity.INFO)
     if fetches and call.context.automatic:
         executable = EXECUTABLE_NAME.search(text.split("://", 1)[-1]) is not None
         return Severity.HIGH if executable or call.context is not Context.INSTALL else Severity.MEDIUM

@@ -15,7 +15,8 @@ _PIP = re.compile(r"(?i)\bpip3?\b.*\binstall\b|\binstall\b.*\bpip3?\b")
 _WIPES = re.compile(
     r"(?i)(\brm\s+-[rf]{2,}\s+(--no-preserve-root\s+)?(/|~|\$HOME)(\s|$|\*)|\bformat\s+c:|del\s+/[sfq]\s.*c:\\|\b(shutdown|poweroff|halt|reboot)\b\s*(/s|-h|now|$))"
 )
-_SILENT = frozenset({"creationflags", "startupinfo", "start_new_session"})
+
+_PROGRAM_TEXT = re.compile(r"(?i)\bpython[\d.]*\b.*\s-c\s")
 
 
 def check(facts: Facts) -> Iterator[Evidence]:
@@ -31,11 +32,14 @@ def _severity(call: Call) -> Severity | None:
     text = call.text
     if _WIPES.search(text):
         return Severity.CRITICAL
-    if call.origins_of(Taint.DECODED) and call.arguments and call.arguments[0].has(Taint.DECODED):
-        return Severity.CRITICAL
+    if call.arguments and call.arguments[0].has(Taint.DECODED):
+        # What was hidden in the file itself is graver than what comes in encoded while it runs.
+        return Severity.CRITICAL if call.arguments[0].text else Severity.MEDIUM
     if call.act is Act.INSTALL or _PIP.search(text):
         return Severity.MEDIUM if call.context is Context.INSTALL else Severity.LOW
     if call.name == "os.startfile":
+        return Severity.HIGH
+    if call.context is Context.IMPORT and call.name == "subprocess.Popen" and _PROGRAM_TEXT.search(text):
         return Severity.HIGH
     if call.context is Context.STARTUP:
         return Severity.HIGH
