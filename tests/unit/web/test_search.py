@@ -7,7 +7,8 @@ from django.test import Client
 
 from support.publishing import FoundedIndex
 from support.rows import a_file, a_project, a_release
-from wheelmark.server.web.queries import MAX_RESULTS, search
+from wheelmark.server.web import queries
+from wheelmark.server.web.queries import search
 
 pytestmark = pytest.mark.django_db
 
@@ -85,13 +86,16 @@ def test_summary_of_an_unpublished_release_neither_finds_nor_shows(index: Founde
     assert names("secret") == []
 
 
-def test_many_results_are_cut_and_come_in_pages(index: FoundedIndex, client: Client) -> None:
-    for number in range(MAX_RESULTS + 5):
+def test_many_results_are_cut_and_come_in_pages(
+    index: FoundedIndex, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "MAX_RESULTS", 30)
+    for number in range(35):
         a_file(f"many-{number}", "1.0")
     index.publisher().publish_due()
     page = client.get("/search?q=many").content.decode()
     assert "There are more" in page
-    assert "1 to 20 of 200 projects" in page
+    assert "1 to 20 of 30 projects" in page
     assert "?q=many&amp;page=2" in page
     assert client.get("/search?q=many&page=2").status_code == 200
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wheelmark.server.projects.rules import FileState
@@ -98,6 +98,7 @@ def test_what_a_reader_would_not_see_is_spelled_out(text: str, shown: list[str])
     assert [run.text for run in reveal(text)] == shown
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.text())
 def test_revealing_loses_no_visible_character_and_lets_no_hidden_one_through(text: str) -> None:
     runs = reveal(text)
@@ -115,6 +116,7 @@ def test_code_behind_a_long_line_is_shown_where_the_evidence_is() -> None:
     assert "characters more" in runs[-1].text
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.text(max_size=300), st.integers(0, 100_000), st.text(max_size=10))
 def test_code_line_is_bounded_whatever_the_line(text: str, repeat: int, evidence: str) -> None:
     runs = code_line(text * min(repeat, 200), evidence=evidence, max_chars=100)

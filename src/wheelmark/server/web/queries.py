@@ -40,7 +40,7 @@ from wheelmark.server.projects.rules import FileState
 from wheelmark.server.publishing.models import Heartbeat, PublishedFile, PublishedPage, RoleVersion, Snapshot
 from wheelmark.server.web import wording
 
-FILES_A_PAGE = 50
+FILES_A_PAGE = 30
 RELEASES_A_PAGE = 100
 RESULTS_A_PAGE = 20
 MAX_RESULTS = 200

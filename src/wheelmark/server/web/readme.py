@@ -18,9 +18,9 @@ import nh3
 from readme_renderer.clean import ALLOWED_ATTRIBUTES, ALLOWED_TAGS
 
 RST = "text/x-rst"
-MAX_CHARS = 60_000
+MAX_CHARS = 40_000
 """What is rendered of a description; the whole text is in the core metadata."""
-MAX_RST_CHARS = 40_000
+MAX_RST_CHARS = 30_000
 """docutils takes about ten times longer than the Markdown renderer."""
 
 _TAGS = (set(ALLOWED_TAGS) | {"s"}) - {"picture", "nav", "section", "aside"}
