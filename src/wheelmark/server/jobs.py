@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
+from django.db import connections
 from django.utils import timezone
 from django.utils.module_loading import import_string
 from django_tasks import TaskResult, TaskResultStatus
@@ -27,6 +28,9 @@ JOB_NAME = "wheelmark.run"
 MAX_RETRIES = 5
 RETRY_SECONDS = 2
 """Pause before the second try of a job that raised; it grows with each."""
+
+MAX_WORKER_CONNECTIONS = 3
+"""Of a worker's own; beside them it has one to listen, one for its upkeep, and one or two while a job runs."""
 
 
 class ProcrastinateBackend(BaseTaskBackend):
@@ -68,6 +72,21 @@ def register(app: procrastinate.App) -> procrastinate.tasks.Task[Any, Any, Any]:
     return app.tasks[JOB_NAME]
 
 
+def worker_app() -> procrastinate.App:
+    """An app for a worker, on asynchronous connections of its own.
+
+    Jobs that a task asks for still go through Django's connection, into the task's transaction.
+    """
+    from procrastinate import PsycopgConnector
+    from procrastinate.contrib.django import DjangoApp
+    from procrastinate.contrib.django.utils import connector_params
+
+    connector = PsycopgConnector(kwargs=connector_params(), min_size=1, max_size=MAX_WORKER_CONNECTIONS)
+    made = DjangoApp(connector=connector)
+    register(made)
+    return made
+
+
 def run_task(task_path: str, args: list[Any], kwargs: dict[str, Any]) -> None:
     """Run the Django task at a dotted path.
 
@@ -77,7 +96,11 @@ def run_task(task_path: str, args: list[Any], kwargs: dict[str, Any]) -> None:
     task = import_string(task_path)
     if not isinstance(task, Task):
         raise TypeError(f"expected the path of a task, got {task_path!r}")
-    task.call(*args, **kwargs)
+    try:
+        task.call(*args, **kwargs)
+    finally:
+        # The next job runs on whichever thread is free: a connection kept by each would only be one more.
+        connections.close_all()
 
 
 def waiting_first_arguments(task: Task[Any, Any], candidates: Collection[Any]) -> set[Any]:

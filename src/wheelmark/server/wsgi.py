@@ -23,7 +23,7 @@ import structlog
 from wheelmark.server.config import Config
 from wheelmark.server.delivery.application import Delivery
 from wheelmark.server.delivery.responses import STATUS_LINES, Answer, plain
-from wheelmark.server.delivery.threads import ThreadGroup
+from wheelmark.server.threads import ThreadGroup
 from wheelmark.server.metrics import count_request, upload_seconds
 
 UPLOAD_PREFIX = "/legacy"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from django.test import Client
-from django_tasks_db.models import DBTaskResult
 
+from support.jobs import waiting_jobs
 from support.publishing import FoundedIndex
 from support.rows import NOW, a_file
 from support.web import a_scan, client_of, held_file, logged_in_user, published
@@ -80,7 +80,7 @@ def test_rescan_needs_no_reason_and_asks_for_a_scan_in_the_same_transaction(
     assert post(client_of(moderator), file, "rescan", "") == 302
     assert state(file) == FileState.VALIDATED
     assert File.objects.get(pk=file.pk).scan_attempts == 0
-    assert [task.args_kwargs["args"] for task in DBTaskResult.objects.all()] == [[file.pk]]
+    assert waiting_jobs() == [[file.pk]]
 
 
 @pytest.mark.parametrize("action", ["release", "reject", "hold"])

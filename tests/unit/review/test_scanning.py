@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 from django.db import transaction
-from django_tasks_db.models import DBTaskResult
 
+from support.jobs import drop_jobs, failed_jobs, run_jobs, waiting_jobs
 from support.reports import ScannerDouble, a_finding
 from support.rows import NOW, a_file
 from wheelmark.errors import Unavailable
 from wheelmark.scan import Verdict
-from wheelmark.server.processes.worker import run_next
 from wheelmark.server.projects.lifecycle import transition
 from wheelmark.server.projects.models import File, JournalEntry
 from wheelmark.server.projects.rules import FileState
@@ -33,6 +32,11 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 CONTENT = b"the bytes of a wheel"
 SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture(autouse=True)
+def no_other_jobs() -> None:
+    drop_jobs()
 
 
 @pytest.fixture
@@ -185,10 +189,10 @@ def test_job_exists_with_the_commit_and_not_without(file: File) -> None:
     with pytest.raises(RuntimeError), transaction.atomic():
         enqueue_scan(file.pk)
         raise RuntimeError("the upload failed")
-    assert DBTaskResult.objects.count() == 0
+    assert waiting_jobs() == []
     with transaction.atomic():
         enqueue_scan(file.pk)
-    assert DBTaskResult.objects.count() == 1
+    assert waiting_jobs() == [[file.pk]]
     with pytest.raises(RuntimeError, match="transaction"):
         enqueue_scan(file.pk)
 
@@ -197,10 +201,9 @@ def test_job_that_runs_scans_the_file(bench: Bench, file: File, monkeypatch: pyt
     monkeypatch.setattr(tasks, "bench", lambda: bench)
     with transaction.atomic():
         enqueue_scan(file.pk)
-    assert run_next("test")
+    run_jobs()
     assert state_of(file) == FileState.SCANNED
-    assert DBTaskResult.objects.get().status == "SUCCESSFUL"
-    assert not run_next("test")
+    assert (waiting_jobs(), failed_jobs()) == ([], 0)
 
 
 def test_job_that_fails_says_so_and_the_next_one_runs(
@@ -211,11 +214,12 @@ def test_job_that_fails_says_so_and_the_next_one_runs(
 
     monkeypatch.setattr(tasks, "bench", broken)
     tasks.scan_file.enqueue(file.pk)
-    tasks.scan_file.enqueue(file.pk)
-    assert run_next("test")
+    run_jobs()
+    assert (state_of(file), failed_jobs()) == (FileState.VALIDATED, 1)
     monkeypatch.setattr(tasks, "bench", lambda: bench)
-    assert run_next("test")
-    assert sorted(DBTaskResult.objects.values_list("status", flat=True)) == ["FAILED", "SUCCESSFUL"]
+    tasks.scan_file.enqueue(file.pk)
+    run_jobs()
+    assert failed_jobs() == 1
     assert state_of(file) == FileState.SCANNED
 
 
@@ -223,7 +227,7 @@ def test_file_whose_job_was_lost_is_asked_for_again_and_only_once(file: File) ->
     later = NOW + timedelta(seconds=30)
     assert reconcile(now=later, idle=timedelta(seconds=5)) == 1
     assert reconcile(now=later, idle=timedelta(seconds=5)) == 0
-    assert [row.args_kwargs["args"] for row in DBTaskResult.objects.all()] == [[file.pk]]
+    assert waiting_jobs() == [[file.pk]]
 
 
 def test_file_that_is_new_or_leased_or_elsewhere_is_left_alone(file: File) -> None:
@@ -234,7 +238,7 @@ def test_file_that_is_new_or_leased_or_elsewhere_is_left_alone(file: File) -> No
     assert reconcile(now=later + LEASE + SECOND, idle=timedelta(0)) == 1
     for state in (FileState.HELD, FileState.SCANNED, FileState.UPLOADED):
         a_file("other", f"{len(state)}.0", state=state)
-    DBTaskResult.objects.all().delete()
+    drop_jobs()
     File.objects.filter(pk=file.pk).update(state=FileState.HELD)
     assert reconcile(now=later + LEASE * 9, idle=timedelta(0)) == 0
 

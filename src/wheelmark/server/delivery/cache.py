@@ -9,7 +9,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any, Generic, TypeVar
 
 from wheelmark.errors import Unavailable
-from wheelmark.server.delivery.threads import ThreadGroup
+from wheelmark.server.threads import ThreadGroup
 
 Value = TypeVar("Value")
 

@@ -8,20 +8,24 @@ import socket
 import threading
 import time
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING
 
 import structlog
 from django.db import Error as DatabaseError
-from django.db import close_old_connections, connection
+from django.db import close_old_connections, connection, connections
 from django.utils import timezone
 
 from wheelmark.server.changes import DatabaseChanges
 from wheelmark.server.config import Config
-from wheelmark.server.jobs import register, sweep
+from wheelmark.server.jobs import sweep, worker_app
 from wheelmark.server.logs import configure_logs
 from wheelmark.server.processes.stopping import stop_on_signals
 from wheelmark.server.review.lease import abandon
 from wheelmark.server.review.tasks import reconcile
+from wheelmark.server.threads import ThreadGroup
+
+if TYPE_CHECKING:
+    import procrastinate
 
 POLL_SECONDS = 0.05
 """How long an embedded job waits at most for an idle worker."""
@@ -38,6 +42,9 @@ FINISH_SECONDS = 4.0
 HEARTBEAT_SECONDS = 2.0
 STALLED_SECONDS = 8.0
 """A Procrastinate worker that was not heard for so long is dead, and its jobs go to others."""
+
+LOOK_SECONDS = 1.0
+"""NOTIFY wakes a worker at once, unless it arrives while the worker finds the queue empty; then it looks again."""
 
 ERROR_PAUSE_SECONDS = 1.0
 
@@ -133,25 +140,21 @@ def run_next(worker: str) -> bool:
 
 async def _run_procrastinate(stop: threading.Event) -> None:
     """Run jobs of Procrastinate: woken by NOTIFY, and taking over those of workers that died."""
-    from procrastinate.contrib.django import DjangoApp, app
-
-    # An app of its own on an asynchronous connection. Jobs that a task asks for still go through Django's connection,
-    # into the task's transaction.
-    worker_app = DjangoApp(connector=app.connector.get_worker_connector())  # type: ignore[attr-defined]  # Django's has
-    register(worker_app)
-    async with worker_app.open_async():
+    app = worker_app()
+    async with app.open_async():
         work = asyncio.create_task(
-            worker_app.run_worker_async(
+            app.run_worker_async(
                 name=f"{socket.gethostname()}:{os.getpid()}",
                 concurrency=1,
                 install_signal_handlers=False,
+                fetch_job_polling_interval=LOOK_SECONDS,
                 update_heartbeat_interval=HEARTBEAT_SECONDS,
                 stalled_worker_timeout=STALLED_SECONDS,
                 delete_jobs="successful",
                 shutdown_graceful_timeout=FINISH_SECONDS,
             )
         )
-        others = asyncio.create_task(_keep_up(worker_app, stop))
+        others = asyncio.create_task(_keep_up(app, stop))
         done, _ = await asyncio.wait({work, others}, return_when=asyncio.FIRST_COMPLETED)
         work.cancel()
         others.cancel()
@@ -161,20 +164,25 @@ async def _run_procrastinate(stop: threading.Event) -> None:
                 raise error
 
 
-async def _keep_up(app: Any, stop: threading.Event) -> None:
+async def _keep_up(app: procrastinate.App, stop: threading.Event) -> None:
     """Reconcile and take over, until told to stop."""
-    upkeep = Upkeep()
+    from procrastinate.exceptions import ConnectorException
+
+    upkeep, thread = Upkeep(), ThreadGroup(1, name="upkeep", at_end=connections.close_all)
 
     def keep_up() -> None:
         close_old_connections()
         upkeep()
 
-    while not stop.is_set():
-        try:
-            await asyncio.to_thread(keep_up)
-            for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_SECONDS):
-                log.warning("job-taken-over", job=job.id)
-                await app.job_manager.retry_job(job)
-        except DatabaseError as error:
-            log.error("jobs-wait-for-the-database", error=str(error))
-        await asyncio.to_thread(stop.wait, RECONCILE_SECONDS)
+    try:
+        while not stop.is_set():
+            try:
+                await asyncio.wrap_future(thread.submit(keep_up))
+                for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_SECONDS):
+                    log.warning("job-taken-over", job=job.id)
+                    await app.job_manager.retry_job(job)
+            except (DatabaseError, ConnectorException) as error:
+                log.error("jobs-wait-for-the-database", error=str(error))
+            await asyncio.to_thread(stop.wait, RECONCILE_SECONDS)
+    finally:
+        thread.close()

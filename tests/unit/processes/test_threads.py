@@ -1,4 +1,4 @@
-"""The threads of the read path and of the pages: they run what they are given, and leave nothing open."""
+"""The threads that read, make pages and keep up: they run what they are given, and leave nothing open."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from wheelmark.server.delivery.threads import ThreadGroup
+from wheelmark.server.threads import ThreadGroup
 
 WAIT = 10.0
 
