@@ -29,7 +29,7 @@ import urllib3
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent / "tests")]
 
-from run import Figure  # noqa: E402  (found on the path that was set above)
+from figures import Figure  # noqa: E402  (found on the path that was set above)
 from support.distributions import build_wheel, wheel_filename  # noqa: E402
 from support.server import SIMPLE_JSON, RunningIndex, eventually  # noqa: E402
 
@@ -184,7 +184,7 @@ def _pypiserver(folder: Path, wheels: Mapping[str, bytes]) -> Iterator[Server | 
     for filename, content in wheels.items():
         (folder / filename).write_bytes(content)
     port = _free_port()
-    command = [program, "run", "-i", "127.0.0.1", "-p", str(port), "--disable-fallback", "--server", "waitress"]
+    command = [program, "run", "-i", "127.0.0.1", "-p", str(port), "--disable-fallback", "--server", "auto"]
     with _started([*command, str(folder)], port) as process:
         yield Server("pypiserver", f"http://127.0.0.1:{port}/simple/{PROJECT}/", process)
 
