@@ -12,13 +12,17 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
+import threading
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 from packaging.metadata import parse_email
@@ -34,6 +38,8 @@ from wheelmark.server.review.tasks import scan_file
 
 Fields = list[tuple[str, str]]
 Change = Mapping[str, str | Sequence[str] | None]
+
+Outcome = TypeVar("Outcome")
 
 BOUNDARY = "7c6ea04096d054389a7859f31956700e"
 UPLOAD = "/legacy/"
@@ -321,3 +327,39 @@ def _metadata_bytes(content: bytes) -> bytes:
         [member] = [name for name in sdist.getnames() if name.count("/") == 1 and name.endswith("/PKG-INFO")]
         stream = sdist.extractfile(member)
         return stream.read() if stream else b""
+
+
+@contextmanager
+def database_for_threads(folder: Path) -> Iterator[None]:
+    """A database that threads can really share, for threads that open connections of their own while this lasts.
+
+    The SQLite of the tests lies in memory, where locks do not wait as they do on a disk: so its tables are copied to
+    a file. PostgreSQL is used as it is.
+    """
+    if connection.vendor == "postgresql":
+        yield
+        return
+    path = folder / "threads.sqlite3"
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM INTO %s", [str(path)])
+    in_memory = connection.settings_dict["NAME"]
+    connection.settings_dict["NAME"] = path
+    try:
+        yield
+    finally:
+        connection.settings_dict["NAME"] = in_memory
+
+
+def in_threads(*calls: Callable[[], Outcome]) -> list[Outcome]:
+    """What the calls give, made at the same moment, each in a thread with a connection of its own."""
+    barrier = threading.Barrier(len(calls))
+
+    def run(call: Callable[[], Outcome]) -> Outcome:
+        barrier.wait()
+        try:
+            return call()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(run, calls))
