@@ -17,10 +17,10 @@ from wheelmark.errors import Refused
 from wheelmark.server.accounts.models import User
 from wheelmark.server.accounts.permissions import may, require
 from wheelmark.server.accounts.rules import Action
-from wheelmark.server.projects import lifecycle
+from wheelmark.server.projects import collaborators, lifecycle
 from wheelmark.server.projects.models import Collaborator, File, Project, ProjectStatus, Release, Role
 from wheelmark.server.projects.rules import FileState
-from wheelmark.server.web import collaborators, queries
+from wheelmark.server.web import queries
 from wheelmark.server.web.addresses import addresses
 from wheelmark.server.web.gate import asks_again, says_why
 
