@@ -30,7 +30,7 @@ class WorkerLimits:
 
     address_space: int = 1536 * MIB  # virtual memory, of which an ordinary scan touches less than 100 MiB
     cpu_seconds: int = 60  # for one scan
-    wall_seconds: float = 90.0  # for one scan
+    wall_seconds: float = 300.0  # for one scan; generous, because a busy machine gives each process little of them
     open_files: int = 32
     scans_per_process: int = 200  # then a fresh one: no leak and no state grows without bound
     max_report_bytes: int = 4 * MIB

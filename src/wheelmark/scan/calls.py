@@ -131,7 +131,7 @@ class CallReader(ABC):
         if act is not None:
             self.record(name, act, site)
         elif site.frame.context.automatic and self._may_be_local(name):
-            self.record(name, Act.LOCAL, site)
+            self.harvest.note_local(name, site.frame.context)
         caller = CALLERS.get(name)
         if caller is not None:
             self._follow_caller(caller, site)

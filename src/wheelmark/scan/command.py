@@ -64,7 +64,7 @@ def exit_status(reports: Iterable[Report], fail_on: str) -> int:
     everything = list(reports)
     if any(report.verdict in _REACHED[fail_on] for report in everything):
         return EXIT_FOUND
-    if any(report.verdict is Verdict.INCOMPLETE or report.incomplete_reason is not None for report in everything):
+    if any(report.verdict is Verdict.INCOMPLETE for report in everything):
         return EXIT_INCOMPLETE
     return EXIT_CLEAN
 

@@ -26,7 +26,6 @@ class Act(StrEnum):
     REGISTER = "write the registry"
     DELETE = "delete files"
     INSTALL = "install a distribution"
-    LOCAL = "call a function of the same distribution"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,12 +123,12 @@ class Facts:
     hits: tuple[PatternHit, ...] = ()
     oddities: tuple[Oddity, ...] = ()
     gaps: tuple[str, ...] = ()  # what was not looked at, and why: any gap makes the scan incomplete
-    _by_act: dict[Act, tuple[Call, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _by_act: dict[Act, list[Call]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def calls_of(self, *acts: Act) -> Iterator[Call]:
         """The calls that do one of these things, in the order of the file."""
         if not self._by_act:
             for call in self.calls:
-                self._by_act[call.act] = (*self._by_act.get(call.act, ()), call)
+                self._by_act.setdefault(call.act, []).append(call)
         for act in acts:
             yield from self._by_act.get(act, ())

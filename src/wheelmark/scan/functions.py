@@ -153,8 +153,7 @@ class FunctionReader(ExpressionReader):
             for function in fresh:
                 seen.add(function.key)
                 if function.evaluations == 0:
-                    when = Context.UNREACHED if self.unreached else Context.ON_CALL
-                    frame = Frame(self.names, when, layer=function.layer, line=function.line)
+                    frame = Frame(self.names, Context.ON_CALL, layer=function.layer, line=function.line)
                     owner = [Value(name=f"{function.owner}()")] if function.owner else []
                     self.call_function(function, owner, {}, frame)
 

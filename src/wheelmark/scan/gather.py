@@ -19,7 +19,8 @@ from wheelmark.scan.scopes import Harvest, Meter, StepsExceeded
 from wheelmark.scan.source import parse_source
 
 _STRENGTH = {context: strength for strength, context in enumerate(reversed(Context))}
-_ORDER = (Context.INSTALL, Context.STARTUP, Context.IMPORT, Context.ENTRY, Context.ON_CALL, Context.UNREACHED)
+# What nothing reaches is not read: tests and examples are half of many sdists, and no rule may speak of them.
+_ORDER = (Context.INSTALL, Context.STARTUP, Context.IMPORT, Context.ENTRY, Context.ON_CALL)
 _NO_ROOTS: frozenset[tuple[str, Context]] = frozenset()
 _SCRIPT_NAME = re.compile(r"([\w-]{2,64}\.pyw?)\b")
 MAX_SCRIPTS = 5  # that one command line starts
@@ -111,7 +112,7 @@ def _read_line(state: _Gathering, path: str, number: int, line: str, harvest: Ha
     reader = _reader(state, path, "", is_package=False)
     reader.harvest = harvest
     reader.read(parsed.tree, Context.STARTUP, {})
-    _follow_imports(state, harvest, Context.STARTUP)
+    _follow_imports(state, harvest)
 
 
 def _read_modules(state: _Gathering) -> None:
@@ -151,19 +152,17 @@ def _read_module(state: _Gathering, path: str) -> None:
         reader.read(parsed.tree, context, roots)
     except RecursionError:
         state.contents.gap(f"{path}: expected code that is nested less deeply")
-    _follow_imports(state, reader.harvest, context)
+    _follow_imports(state, reader.harvest)
     _follow_scripts(state, reader.harvest)
 
 
 def _reader(state: _Gathering, path: str, module: str, *, is_package: bool) -> ModuleReader:
-    unreached = state.contexts.get(path) is Context.UNREACHED
     return ModuleReader(
         path,
         module,
         is_package=is_package,
         meter=state.meter,
         read_member=_member_finder(state.contents, state.layout.root, path),
-        unreached=unreached,
     )
 
 
@@ -191,18 +190,15 @@ def _promote(state: _Gathering, path: str, context: Context) -> bool:
     return True
 
 
-def _follow_imports(state: _Gathering, harvest: Harvest, context: Context) -> None:
-    """What runs at installation or start-up takes with it every module that it imports."""
-    if not context.automatic:
-        return
+def _follow_imports(state: _Gathering, harvest: Harvest) -> None:
+    """What runs takes with it every module that it imports, under the context it runs in."""
     for name, when in harvest.imports.items():
-        if not when.automatic:
-            continue
+        reached = when if when.automatic else Context.ON_CALL
         parts = name.split(".")
         for length in range(1, len(parts) + 1):
             path = state.layout.modules.get(".".join(parts[:length]))
             if path is not None and path != harvest.member:
-                _promote(state, path, when)
+                _promote(state, path, reached)
 
 
 def _follow_scripts(state: _Gathering, harvest: Harvest) -> None:
@@ -220,10 +216,8 @@ def _follow_across_modules(state: _Gathering) -> bool:
     """Functions of one module that another calls at once become roots of theirs. True when there is something new."""
     news = False
     for harvest in list(state.harvests.values()):
-        for call in harvest.calls.values():
-            if call.act is not Act.LOCAL:
-                continue
-            module, _, function = call.name.rpartition(".")
+        for name, context in harvest.local_calls.items():
+            module, _, function = name.rpartition(".")
             path = state.layout.modules.get(module)
             if path is None:
                 module, _, owner = module.rpartition(".")
@@ -231,8 +225,8 @@ def _follow_across_modules(state: _Gathering) -> bool:
             if path is None or path == harvest.member:
                 continue
             known = state.roots.setdefault(path, {})
-            if function not in known or _STRENGTH[call.context] > _STRENGTH[known[function]]:
-                known[function] = call.context
+            if function not in known or _STRENGTH[context] > _STRENGTH[known[function]]:
+                known[function] = context
                 news = True
     return news
 
@@ -241,6 +235,8 @@ def _pattern_hits(state: _Gathering, layers: tuple[Layer, ...], patterns: Patter
     hits: list[PatternHit] = []
     try:
         for path, raw in state.contents.sources.items():
+            if state.contexts[path] is Context.UNREACHED:
+                continue
             hits.extend(patterns.hits(path, raw, state.contexts[path]))
         for layer in layers:
             hits.extend(

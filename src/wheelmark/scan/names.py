@@ -29,13 +29,11 @@ class NameReader(CallReader):
         is_package: bool,
         meter: Meter,
         read_member: ReadMember,
-        unreached: bool = False,
     ) -> None:
         self.module = module
         self.package = module if is_package else module.rpartition(".")[0]
         self.meter = meter
         self.read_member = read_member
-        self.unreached = unreached
         self.harvest = Harvest(member)
         self.names: dict[str, Value] = {}
         self.functions: dict[str, Function] = {}

@@ -92,7 +92,12 @@ class Harvest:
     calls: dict[tuple[object, ...], Call] = field(default_factory=dict)
     layers: list[Layer] = field(default_factory=list)
     imports: dict[str, Context] = field(default_factory=dict)
+    local_calls: dict[str, Context] = field(default_factory=dict)  # dotted name -> when it is called
     dropped: dict[str, Origin] = field(default_factory=dict)  # text of a path -> what was written to it
+
+    def note_local(self, name: str, context: Context) -> None:
+        """Remember a call at once of what another module of the distribution may define."""
+        self.local_calls.setdefault(name, context)
 
     def add(self, call: Call) -> None:
         """Keep a call; the same call found again keeps the richer of the two."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from wheelmark.scan.facts import Act
 from wheelmark.scan.values import Taint
@@ -218,6 +219,7 @@ _EXACT_ALIASES = {
 }
 
 
+@lru_cache(maxsize=50_000)
 def canonical(name: str) -> str:
     """The one name that the tables use for a resolved dotted name."""
     found = _EXACT_ALIASES.get(name)

@@ -116,6 +116,8 @@ def test_payload_in_folder_of_tests_counts_when_something_imports_it() -> None:
     assert scan_wheel(left_alone).verdict is Verdict.BENIGN
     reached = {**left_alone, "widget/__init__.py": "from widget.tests import tools"}
     assert scan_wheel(reached).verdict is Verdict.MALICIOUS
+    on_call = {**left_alone, "widget/__init__.py": "def main():\n    from widget.tests import tools"}
+    assert finding_of(scan_wheel(on_call), DECODED).context is Context.ON_CALL
 
 
 def test_distribution_that_is_nothing_but_tests_is_scanned_as_code() -> None:

@@ -17,7 +17,7 @@ def check(facts: Facts) -> Iterator[Evidence]:
     for call in facts.calls:
         if call.member not in startup_files or call.context is not Context.STARTUP:
             continue
-        if call.act in _GRAVE or (call.hidden and call.act is not Act.LOCAL):
+        if call.act in _GRAVE or call.hidden:
             yield Evidence.of_call(call, Severity.CRITICAL, shown(call))
         elif call.act is Act.RUN_CODE:
             # Coverage and editable installs wrap an import in a literal exec; its text was seen through and judged.
