@@ -73,7 +73,8 @@ class RunningIndex:
             self.start()
             self.wait_ready()
         except BaseException:
-            self.kill("supervisor")
+            with suppress(ProcessLookupError):  # it may have ended by itself, and said why
+                self.kill("supervisor")
             raise
         return self
 

@@ -24,7 +24,7 @@ from wheelmark.server.config import Config
 from wheelmark.server.jobs import waiting_first_arguments
 from wheelmark.server.projects.models import File
 from wheelmark.server.projects.rules import FileState
-from wheelmark.store import open_store
+from wheelmark.server.stores import current_store
 
 if TYPE_CHECKING:
     from wheelmark.server.review.scanning import Bench
@@ -91,7 +91,7 @@ def bench() -> Bench:
     temporary = config.data / "incoming"
     temporary.mkdir(parents=True, exist_ok=True)
     return Bench(
-        store=open_store(config.store_url),
+        store=current_store(),
         scanner=IsolatedScanner(
             WorkerLimits(
                 address_space=config.scan_memory,
