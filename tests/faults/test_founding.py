@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,7 +38,11 @@ def fresh(settings: object, tmp_path: Path) -> Config:
 @pytest.fixture(autouse=True)
 def cheap_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Key files whose passphrase is quick to try: the cost is `wheelmark.trust`'s own test."""
-    monkeypatch.setattr(founding, "generate_key", partial(generate_key, scrypt_cost=2**4))
+
+    def cheap(path: Path, **options: Any) -> object:
+        return generate_key(path, **(options | {"scrypt_cost": 2**4}))
+
+    monkeypatch.setattr(founding, "generate_key", cheap)
 
 
 def start(config: Config, store: Store) -> founding.FirstStart | None:

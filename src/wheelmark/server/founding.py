@@ -33,6 +33,7 @@ from wheelmark.server.publishing.rows import role_rows
 from wheelmark.server.publishing.signing import online_signers
 from wheelmark.store import Store
 from wheelmark.trust import (
+    SCRYPT_COST,
     ExpiryPolicy,
     Layout,
     OfflineRole,
@@ -47,6 +48,9 @@ OFFLINE_FOLDER = "offline-keys-move-me-away"
 ADMIN_NAME = "admin"
 INCOMING_SECONDS = 3600
 """Nothing writes to an upload that has not been written to for so long."""
+
+GENERATED_PASSPHRASE_COST = 2**14
+"""Nobody guesses 256 random bits, however quick a guess is; a passphrase that a person chose costs them the default."""
 
 _SECRET_BYTES = 32
 
@@ -193,7 +197,8 @@ def _make_online_key(uri: str, config: Config) -> None:
     """Make the key that a `pkcs8:` URI names, if it is not there; every other scheme brings its key along."""
     scheme, _, path = uri.partition(":")
     if scheme == "pkcs8" and not Path(path).exists():
-        generate_key(Path(path), passphrase=_passphrase_of(config))
+        cost = SCRYPT_COST if config.key_passphrase_file else GENERATED_PASSPHRASE_COST
+        generate_key(Path(path), passphrase=_passphrase_of(config), scrypt_cost=cost)
 
 
 def _passphrase_of(config: Config) -> Callable[[], bytes]:

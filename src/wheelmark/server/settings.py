@@ -35,6 +35,7 @@ def _database(config: Config) -> dict[str, Any]:
         "PORT": str(parts.port or ""),
         "CONN_MAX_AGE": 600,
         "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {"connect_timeout": 5},  # seconds: a host that is gone must not hold the readers
     }
 
 

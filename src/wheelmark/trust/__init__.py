@@ -13,7 +13,7 @@ from wheelmark.trust.founding import (
     found_repository,
     sign_offline_roles,
 )
-from wheelmark.trust.keyfile import generate_key
+from wheelmark.trust.keyfile import SCRYPT_COST, generate_key
 from wheelmark.trust.keys import PublicKey, RoleKeys
 from wheelmark.trust.layout import (
     BINS,
@@ -55,6 +55,7 @@ __all__ = [
     "CLAIMS",
     "ROOT",
     "SCHEMES",
+    "SCRYPT_COST",
     "SNAPSHOT",
     "TARGETS",
     "TIMESTAMP",

@@ -22,6 +22,7 @@ from django.db import connection
 from django.utils import timezone
 
 from wheelmark.errors import WheelmarkError
+from wheelmark.server.changes import DatabaseChanges
 from wheelmark.server.projects.journal import INDEX
 from wheelmark.server.projects.models import JournalEntry
 from wheelmark.server.publishing.commit import NewSnapshot, begin, burned_versions, commit
@@ -45,7 +46,7 @@ from wheelmark.trust import (
 )
 
 POLL_SECONDS = 0.05
-"""How long a change waits at most before the publisher looks; a look is one primary-key query."""
+"""How long a change waits at most before the publisher looks."""
 
 LOCK_POLL_SECONDS = 2.0
 """How long a stand-by waits between two looks at the lock: it takes over within 10 s."""
@@ -206,11 +207,16 @@ def run(stop: threading.Event) -> None:
 
 
 def _work(publisher: Publisher, stop: threading.Event) -> None:
-    """Publish for one heartbeat."""
+    """Publish for one heartbeat. Between two changes of the database there is nothing to look for but what comes due,
+    and once a heartbeat is often enough for that."""
     beat()
+    changes = DatabaseChanges()
     until = time.monotonic() + HEARTBEAT_SECONDS
+    look = True
     while not stop.is_set() and time.monotonic() < until:
-        if not publisher.publish_due():
+        # After a publication there may be more: what came while it was signed.
+        look = (look or changes()) and publisher.publish_due()
+        if not look:
             stop.wait(POLL_SECONDS)
 
 
