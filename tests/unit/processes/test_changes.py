@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from django.db import connections
 from django.db.utils import ConnectionHandler
 
 from wheelmark.server.changes import DatabaseChanges
@@ -17,9 +16,9 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A database file of its own, behind the connection that `changes` asks."""
+    """A database file of its own, behind the connection that `changes` asks, whatever the other tests run on."""
     path = tmp_path / "database"
-    handler = ConnectionHandler({"default": {**connections.settings["default"], "NAME": path, "TEST": {}}})
+    handler = ConnectionHandler({"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": path}})
     monkeypatch.setattr("wheelmark.server.changes.connection", handler["default"])
     yield path
     handler["default"].close()
