@@ -45,7 +45,7 @@ def as_printed(hexadecimal: str) -> str:
     return " ".join(hexadecimal[start : start + 8].upper() for start in range(0, 64, 8))
 
 
-@pytest.mark.parametrize("written", [FINGERPRINT, as_printed(FINGERPRINT)])
+@pytest.mark.parametrize("written", [FINGERPRINT, as_printed(FINGERPRINT)], ids=["plain", "as-printed"])
 def test_root_of_the_fingerprint_is_taken_and_remembered(server: IndexServer, tmp_path: Path, written: str) -> None:
     assert settle(server, tmp_path, RootChoice(fingerprint=written)) == ROOT
     assert settle(server, tmp_path, RootChoice(fingerprint=written)) == ROOT
