@@ -221,6 +221,29 @@ def test_machine_without_keys_accepts_uploads_and_never_takes_the_lock(shared: S
         check_history(shared, plain, files=2)
 
 
+def test_database_that_was_away_is_used_again_by_everyone_and_nothing_was_lost(shared: Shared, tmp_path: Path) -> None:
+    with ExitStack() as machines:
+        web = machines.enter_context(shared.first(tmp_path / "web"))
+        worker = machines.enter_context(shared.worker(tmp_path / "worker"))
+        token = web.token()
+        published(web, "before", token)
+        running = [web.pid("supervisor"), web.pid("http")]
+        with shared.database.away():
+            eventually(lambda: web.status("/readyz") == 503, seconds=PATIENCE_SECONDS, what="not ready")
+            answer = web.upload(wheel_filename("during"), build_wheel("during"), token=token)
+            assert answer.status == 503
+            assert web.listed("before") == [wheel_filename("before")]  # what was signed is still served
+            assert web.status("/tuf/timestamp.json") == 200
+            time.sleep(5)
+        began = time.monotonic()
+        web.wait_ready()
+        published(web, "during", token)
+        print(f"\nupload published {time.monotonic() - began:.1f} s after the database came back")
+        assert [web.pid("supervisor"), web.pid("http")] == running
+        assert worker.process("worker-1").is_running()
+        check_history(shared, web, files=2)
+
+
 def test_uploads_together_on_two_machines_neither_fail_nor_deadlock(shared: Shared, tmp_path: Path) -> None:
     with ExitStack() as machines:
         one = machines.enter_context(shared.first(tmp_path / "one", scan_workers=1))

@@ -52,6 +52,18 @@ class Database:
         [[value]] = self.rows(statement, *parameters)
         return value
 
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """While the block runs, the database ends every session and takes no new one, as while it restarts."""
+        with psycopg.connect(os.environ[SERVER_VARIABLE], autocommit=True) as server:
+            name = urlsplit(self.url).path.removeprefix("/")
+            server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+            try:
+                server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+                yield
+            finally:
+                server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
     @property
     def publisher(self) -> int:
         """The process id of the publisher that last said it lives."""

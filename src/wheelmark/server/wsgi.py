@@ -23,8 +23,8 @@ import structlog
 from wheelmark.server.config import Config
 from wheelmark.server.delivery.application import Delivery
 from wheelmark.server.delivery.responses import STATUS_LINES, Answer, plain
-from wheelmark.server.threads import ThreadGroup
 from wheelmark.server.metrics import count_request, upload_seconds
+from wheelmark.server.threads import ThreadGroup
 
 UPLOAD_PREFIX = "/legacy"
 MAX_FORM_BYTES = 1_000_000
