@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.utils import timezone
+from structlog.testing import capture_logs
 from twine.commands.upload import skip_upload
 from twine.package import PackageFile
 
@@ -29,7 +31,7 @@ from support.upload import (
     post_upload,
     uv_fields,
 )
-from wheelmark.server.accounts.models import User
+from wheelmark.server.accounts.models import ApiToken, User
 from wheelmark.server.config import Config
 from wheelmark.server.intake.rules import NEW_PROJECTS_AN_HOUR
 from wheelmark.server.projects.journal import record
@@ -376,3 +378,20 @@ def test_stranger_learns_nothing_of_the_file_nor_of_what_is_there(client: Client
     hostile = build_wheel(metadata={"Classifier": "Nonsense :: x"})
     response = post_upload(client, a_token("eve"), hostile, change={"protocol_version": "2"})
     assert (response.status_code, codes_of(response)) == (403, ["not-allowed"])
+
+
+def test_each_decision_is_logged_with_token_id_file_hash_and_codes_and_no_secret(
+    client: Client, config: Config
+) -> None:
+    token, wheel = a_token(), build_wheel()
+    with capture_logs() as lines:
+        post_upload(client, token, wheel)
+        post_upload(
+            client, token, wheel, change={":action": "submit"}, filename="\x1b[31m.whl", fields=uv_fields(wheel)
+        )
+    accepted, refused = lines
+    known = {"token": str(ApiToken.objects.get().pk), "sha256": hashlib.sha256(wheel).hexdigest()}
+    assert known.items() <= accepted.items() and accepted["event"] == "upload accepted"
+    assert known.items() <= refused.items() and refused["event"] == "upload refused"
+    assert "form-action" in refused["codes"] and refused["filename"].isprintable()
+    assert token not in str(lines)

@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 
 from support.distributions import build_sdist, build_wheel
-from support.rows import a_project
+from support.rows import NOW, a_project, a_user
 from support.upload import (
     a_token,
     codes_of,
@@ -22,6 +22,8 @@ from support.upload import (
     waiting_scans,
 )
 from wheelmark.server.config import Config
+from wheelmark.server.projects.collaborators import set_collaborator
+from wheelmark.server.projects.lifecycle import set_status
 from wheelmark.server.projects.models import File, Project, ProjectStatus
 from wheelmark.server.review.desk import quarantine
 
@@ -117,3 +119,28 @@ def test_no_file_follows_a_quarantine(config: Config) -> None:
         assert actions.index("file-uploaded") < actions.index("project-quarantined")
     else:
         assert status == 403 and "file-uploaded" not in actions
+
+
+def test_uploads_beside_other_changes_of_the_project_wait_for_one_another_and_all_succeed(config: Config) -> None:
+    """Whoever holds the project's row takes the journal's lock after it: PostgreSQL would find a circle else."""
+    in_threads(lambda: (a_project("demo", owner="ada"), a_user("bob")))
+    [token] = in_threads(lambda: a_token("ada"))
+    rounds = range(1, 9)
+
+    def upload(major: int) -> Callable[[], set[object]]:
+        return lambda: {
+            post_upload(Client(), token, build_wheel(version=f"{major}.{minor}")).status_code for minor in rounds
+        }
+
+    def hire() -> set[object]:
+        project = Project.objects.get()
+        for count in rounds:
+            set_collaborator(project, "bob", ["owner", "maintainer"][count % 2], actor="ada", now=NOW)
+        return {200}
+
+    def deprecate() -> set[object]:
+        for _ in rounds:
+            set_status(Project.objects.get(), ProjectStatus.DEPRECATED, actor="ada")
+        return {200}
+
+    assert in_threads(upload(1), upload(2), upload(3), hire, deprecate) == [{200}] * 5

@@ -49,23 +49,28 @@ def upload(request: HttpRequest) -> HttpResponse:
     config: Config = settings.CONFIG
     if request.method != "POST":
         return answers.not_here()
+    decision = log
     try:
         identity = authenticate(
             request.headers.get("Authorization"), now=timezone.now(), address=client_address(request)
         )
+        decision = decision.bind(token=identity.token_id)
         length = _check_request(request, identity, config)
         with receiving(request, config.data / "incoming", length=length) as received:
+            if received.content is not None:
+                decision = decision.bind(filename=quoted(received.content.filename), sha256=received.content.sha256)
             accepted = _take(received, request, identity, config)
             has_attestations = bool(first(received.form, "attestations"))
     except Refused as error:
-        log.info("upload refused", codes=[one.code for one in error.faults], status=answers.status_of(error).value)
+        codes = [one.code for one in error.faults]
+        decision.info("upload refused", codes=codes, status=answers.status_of(error).value)
         return answers.refusal(request, error)
     except (Unavailable, Conflict, OperationalError, InterfaceError, IntegrityError) as error:
         # A conflict in the store is an object that is not what its name says, an integrity error somebody who was
         # quicker: either way the sender did nothing wrong, and can only try again.
-        log.error("upload unavailable", error=str(error), kind=type(error).__name__)
+        decision.error("upload unavailable", error=str(error), kind=type(error).__name__)
         return answers.unavailable()
-    log.info("upload accepted", filename=accepted.file.filename, sha256=accepted.file.sha256, is_new=accepted.is_new)
+    decision.info("upload accepted", is_new=accepted.is_new)
     return answers.success(accepted, config, notes=[NO_ATTESTATIONS] if has_attestations else [])
 
 
