@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 from wheelmark.cli import COMMANDS, usage
-from wheelmark.dist.faults import RULES
+from wheelmark.dist.faults import RULES as FILE_RULES
 from wheelmark.server.config import settings_table
+from wheelmark.server.intake.faults import RULES as UPLOAD_RULES
 
 HERE = Path(__file__).parent
 
@@ -63,13 +64,14 @@ def upload_faults() -> str:
     """The table of rules that a distribution can break."""
     rows = [
         f"| `{rule.code}` | {_cell(rule.field)} | {_cell(rule.rule)} | {_cell(rule.source)} |"
-        for rule in RULES.values()
+        for rule in [*UPLOAD_RULES.values(), *FILE_RULES.values()]
     ]
     return "\n".join(
         [
             "# Upload faults\n",
-            "Every rule about a distribution that an upload can break. All faults of one upload are reported at once,",
-            "one a line: `field: expected X, got Y [code]`. Codes are stable.\n",
+            "Every rule that an upload can break: first those about the upload, then those about the file.",
+            "All faults of one upload are reported at once, one a line: `field: expected X, got Y [code]`.",
+            "Codes are stable.\n",
             "| code | field | rule | source |",
             "|---|---|---|---|",
             *rows,

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import TimeoutError as FutureTimeout
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import structlog
 
@@ -225,15 +225,31 @@ def _send(answer: Answer, route: str, start_response: StartResponse) -> Iterable
     return [answer.body] if isinstance(answer.body, bytes) else answer.body
 
 
-def create_application(config: Config) -> Front:
-    """The front of an index with these settings, with Django set up already."""
+def _pages() -> Wsgi:
+    """Django's own callable, which answers a nonsensical Content-Type with a refusal and not with a failure."""
+    from django.core.handlers.wsgi import WSGIRequest
     from django.core.wsgi import get_wsgi_application
 
+    class TolerantRequest(WSGIRequest):
+        def _set_content_type_params(self, meta: dict[str, Any]) -> None:
+            # Django lets the error of a parameter that cannot be decoded (RFC 2231) through, before any view runs.
+            try:
+                super()._set_content_type_params(meta)  # type: ignore[misc]  # Django's own, and the only place to catch it
+            except ValueError:
+                self.content_type, self.content_params = "", {}
+
+    handler = get_wsgi_application()
+    handler.request_class = TolerantRequest
+    return cast(Wsgi, handler)
+
+
+def create_application(config: Config) -> Front:
+    """The front of an index with these settings, with Django set up already."""
     from wheelmark.server.stores import current_store
 
     return Front(
         Delivery(current_store()),
-        get_wsgi_application(),
+        _pages(),
         page_slots=config.web_page_slots,
         upload_slots=max(1, config.web_threads // 2),
     )
@@ -248,7 +264,5 @@ def __getattr__(name: str) -> Any:
         return front
     if name == "django_application":
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wheelmark.server.settings")
-        from django.core.wsgi import get_wsgi_application
-
-        return get_wsgi_application()
+        return _pages()
     raise AttributeError(name)

@@ -60,7 +60,9 @@ def remove_release(release: Release, *, actor: str, reason: str, now: datetime) 
     """Remove every file of a release that is not yet final; return how many."""
     removable = (FileState.VALIDATED, FileState.SCANNED, FileState.HELD, FileState.PUBLISHED)
     with transaction.atomic():
-        files = list(release.files.filter(state__in=[state.value for state in removable]))
+        # In the order in which everyone locks files, or two who want the same ones could wait for each other.
+        rows = release.files.select_for_update(of=("self",)).order_by("pk")
+        files = list(rows.filter(state__in=[state.value for state in removable]))
         for file in files:
             transition(file.pk, FileState.REMOVED, actor=actor, now=now, reason=reason)
     return len(files)

@@ -75,6 +75,7 @@ def commit(snapshot: NewSnapshot, attempt: Attempt, *, now: datetime) -> None:
         if newest is None or newest.pk != attempt.pk:
             raise Unavailable("another publisher has taken over; nothing was published", code="publisher-superseded")
         Attempt.objects.filter(pk__lte=attempt.pk).delete()
+        _lock_new_files(snapshot.pages)
         Snapshot.objects.create(
             version=snapshot.version,
             timestamp_version=snapshot.timestamp_version,
@@ -88,6 +89,15 @@ def commit(snapshot: NewSnapshot, attempt: Attempt, *, now: datetime) -> None:
         _write_roles(snapshot.roles)
         for page in snapshot.pages:
             _write_files(page, snapshot.version, now=now)
+
+
+def _lock_new_files(pages: Iterable[RenderedPage]) -> None:
+    """Lock the files that are about to be published, in the order in which everyone locks files."""
+    ids = sorted(file.pk for page in pages for file in page.files if file.state == FileState.SCANNED)
+    for start in range(0, len(ids), BATCH):
+        list(
+            File.objects.select_for_update().filter(pk__in=ids[start : start + BATCH]).order_by("pk").values_list("pk")
+        )
 
 
 def _write_roles(roles: Mapping[str, tuple[int, datetime]]) -> None:
