@@ -214,12 +214,23 @@ def _deserialize(raw: str) -> tuple[Any, uuid.UUID]:
     if len(raw) > MAX_TOKEN_CHARS:
         raise _malformed(f"at most {MAX_TOKEN_CHARS} characters", str(len(raw)))
     try:
-        macaroon = Macaroon.deserialize(raw.removeprefix(PREFIX))
+        encoded = raw.removeprefix(PREFIX)
+        if not _is_canonical_base64(encoded):
+            raise ValueError("another spelling of a token")
+        macaroon = Macaroon.deserialize(encoded)
         if macaroon.version != MACAROON_V2 or macaroon.third_party_caveats():
             raise ValueError("not a macaroon that we mint")
         return macaroon, uuid.UUID(macaroon.identifier_bytes.decode("ascii"))
     except Exception as error:  # pymacaroons lets any exception out on hostile bytes
         raise _malformed("a whole token", "one that cannot be read: was it cut when it was copied?") from error
+
+
+def _is_canonical_base64(text: str) -> bool:
+    """Whether the text is the one way to write its bytes: decoders ignore the last character's spare bits, and one
+    token should have one spelling."""
+    body = text.rstrip("=")
+    decoded = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
+    return base64.urlsafe_b64encode(decoded).decode("ascii").rstrip("=") == body
 
 
 def _verified_caveats(macaroon: Any, row: ApiToken) -> list[str] | None:
