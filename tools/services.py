@@ -10,6 +10,7 @@ import argparse
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -96,6 +97,8 @@ def postgresql() -> Iterator[str]:
             group=gid,
         )
         options = ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}"]
+        # Several machines of several tests at once; and what they write need not survive a power cut.
+        options += ["-c", "max_connections=300", "-c", "fsync=off"]
         process = subprocess.Popen(
             [server, "-D", str(data), "-p", str(port), *options, "-c", "log_min_messages=fatal"],
             cwd=folder,
@@ -107,7 +110,8 @@ def postgresql() -> Iterator[str]:
             subprocess.run([createdb, "-h", "127.0.0.1", "-p", str(port), "-U", "wheelmark", "wheelmark"], check=True)
             yield f"postgresql://wheelmark@127.0.0.1:{port}/wheelmark"
         finally:
-            process.terminate()
+            # Not SIGTERM: with that the server waits until the last of its clients has gone.
+            process.send_signal(signal.SIGINT)
             process.wait(timeout=START_SECONDS)
 
 
