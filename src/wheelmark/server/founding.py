@@ -12,7 +12,7 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -53,6 +53,9 @@ GENERATED_PASSPHRASE_COST = 2**14
 """Nobody guesses 256 random bits, however quick a guess is; a passphrase that a person chose costs them the default."""
 
 _SECRET_BYTES = 32
+
+# Any constant that nobody else in the database uses as an advisory lock.
+_FOUNDING_LOCK = 0x574D46
 
 _OFFLINE_NOTE = """\
 What lies here can replace every other key of this index: the key of root, targets and bins (1 of 1), and its
@@ -115,6 +118,27 @@ def found(config: Config, store: Store, *, now: datetime, policy: ExpiryPolicy |
         Refused: the store already holds another index (`store-taken`).
         Unavailable: store, database or keys cannot be used.
     """
+    with _alone():
+        return _found(config, store, now=now, policy=policy or ExpiryPolicy())
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """On PostgreSQL several machines may start at once: one migrates and founds, the others wait and find it done.
+    On the embedded default the data folder has a lock of its own."""
+    if connection.vendor != "postgresql":
+        yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [_FOUNDING_LOCK])
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [_FOUNDING_LOCK])
+
+
+def _found(config: Config, store: Store, *, now: datetime, policy: ExpiryPolicy) -> FirstStart | None:
     _migrate()
     repository = Repository.objects.first()
     if repository is not None and repository.founded_at is not None:
@@ -129,7 +153,7 @@ def found(config: Config, store: Store, *, now: datetime, policy: ExpiryPolicy |
             )
         # From here on the store is ours: a first start that is cut short finds this row and goes on.
         repository = Repository.objects.create(bit_length=choose_bit_length(config.expected_projects), begun_at=now)
-    return _found_repository(config, store, repository, now=now, policy=policy or ExpiryPolicy())
+    return _found_repository(config, store, repository, now=now, policy=policy)
 
 
 def _migrate() -> None:

@@ -35,7 +35,14 @@ def _database(config: Config) -> dict[str, Any]:
         "PORT": str(parts.port or ""),
         "CONN_MAX_AGE": 600,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"connect_timeout": 5},  # seconds: a host that is gone must not hold the readers
+        "OPTIONS": {
+            "connect_timeout": 5,  # seconds: a host that is gone must not hold the readers
+            # A machine that loses power must not keep the publisher's lock until TCP notices, which takes hours.
+            "keepalives_idle": 4,
+            "keepalives_interval": 1,
+            "keepalives_count": 3,
+            "options": "-c tcp_keepalives_idle=4 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=3",
+        },
     }
 
 

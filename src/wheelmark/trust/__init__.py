@@ -3,6 +3,9 @@
 Pure functions and values; only signers touch the disk. The caller owns rows, locks and writes (`server/publishing`).
 """
 
+import importlib
+from typing import TYPE_CHECKING
+
 from wheelmark.trust.expiry import ExpiryPolicy
 from wheelmark.trust.founding import (
     Foundation,
@@ -48,7 +51,9 @@ from wheelmark.trust.publication import (
 )
 from wheelmark.trust.signers import SCHEMES, OnlineSigner, open_signer
 from wheelmark.trust.state import RepositoryState, RoleState, SnapshotState
-from wheelmark.trust.verify import MetadataReport, check_metadata_set
+
+if TYPE_CHECKING:
+    from wheelmark.trust.verify import MetadataReport, check_metadata_set
 
 __all__ = [
     "BINS",
@@ -97,3 +102,10 @@ __all__ = [
     "targets_bytes",
     "timestamp_bytes",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """The audit is imported when it is first used: python-tuf takes as long to import as all the rest of a start."""
+    if name not in {"MetadataReport", "check_metadata_set"}:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module("wheelmark.trust.verify"), name)

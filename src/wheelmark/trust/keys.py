@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
-from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined]  # re-exported without saying so
 
 from wheelmark.errors import Refused
 
@@ -34,6 +33,9 @@ class PublicKey:
         Raises:
             Refused: TUF has no scheme for this type of key.
         """
+        # Late: this import brings along the clients of every key service that is installed.
+        from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined]  # re-exported without saying so
+
         try:
             found = SSlibKey.from_crypto(key)
         except ValueError as error:

@@ -201,6 +201,8 @@ def run(stop: threading.Event) -> None:
             delay = BACK_OFF_SECONDS[min(failures, len(BACK_OFF_SECONDS) - 1)]
             failures += 1
             log.error("publishing failed; it is tried again", error=str(error), seconds=delay)
+            # Whoever stands by may have what we lack: a key, a store, a connection.
+            lock.release()
             connection.close_if_unusable_or_obsolete()
             stop.wait(delay)
     lock.release()
