@@ -36,6 +36,7 @@ from support.server import SIMPLE_JSON, RunningIndex, eventually  # noqa: E402
 CONNECTIONS = 16
 FILES = 50
 PROJECT = "delivery-bench"
+DEVPI_USER = "root"  # the user that every new devpi has
 ROUNDS, SECONDS = 5, 6
 QUICK_ROUNDS, QUICK_SECONDS = 1, 2
 MAX_CPU_RATIO = 3.0
@@ -204,15 +205,15 @@ def _devpi(folder: Path, wheels: Mapping[str, bytes]) -> Iterator[Server | None]
         login = http.request("POST", f"{address}/+login", json={"user": "root", "password": ""}).json()["result"]
         basic = urllib3.make_headers(basic_auth=f"root:{login['password']}")["authorization"]
         signed = {"X-Devpi-Auth": basic.removeprefix("Basic ")}
-        http.request("PUT", f"{address}/root/bench", json={"bases": []}, headers=signed)
+        http.request("PUT", f"{address}/{DEVPI_USER}/bench", json={"bases": []}, headers=signed)
         for filename, content in wheels.items():
             fields = {":action": "file_upload", "name": PROJECT, "version": filename.split("-")[1]}
             fields |= {"filetype": "bdist_wheel", "pyversion": "py3", "metadata_version": "2.1"}
             parts: dict[str, object] = {**fields, "content": (filename, content)}
-            answer = http.request("POST", f"{address}/root/bench/", fields=parts, headers=signed)  # type: ignore[arg-type]  # a wider mapping than it names
+            answer = http.request("POST", f"{address}/{DEVPI_USER}/bench/", fields=parts, headers=signed)  # type: ignore[arg-type]  # a wider mapping than it names
             if answer.status != 200:
                 raise RuntimeError(f"devpi answered {answer.status}: {answer.data!r}")
-        yield Server("devpi", f"{address}/root/bench/+simple/{PROJECT}/", process)
+        yield Server("devpi", f"{address}/{DEVPI_USER}/bench/+simple/{PROJECT}/", process)
 
 
 @contextmanager
