@@ -3,6 +3,7 @@ PYTHON ?= python3
 DATA ?= data
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := .venv-peers
 UV := $(BIN)/uv
 UV_VERSION := 0.13.9
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
@@ -50,7 +51,14 @@ check: setup-dev
 services: setup-dev
 	$(BIN)/python tools/services.py $(LANES)
 
-bench: setup-dev
+# The peers have an environment of their own: their dependencies are none of ours.
+$(PEERS)/.stamp: $(UV)
+	$(UV) venv --quiet --clear $(PEERS)
+	$(UV) pip install --quiet --python $(PEERS)/bin/python 'devpi-server>=6.20' 'pypiserver>=2.4'
+	touch $@
+
+bench: setup-dev $(PEERS)/.stamp
+	command -v wrk nginx >/dev/null || apt-get install -y -qq --no-install-recommends nginx wrk || true
 	$(BIN)/python bench/run.py $(BENCH)
 
 docs: setup-dev

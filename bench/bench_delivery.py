@@ -4,8 +4,8 @@
 
 `wrk` asks; nginx serves the very same bytes as a static file, and is the yardstick: requests a second swing with
 whatever else the machine does, the CPU time of one request of a server's whole process tree does not. Servers take
-turns, several times, and the median counts. devpi-server and pypiserver are measured when they are installed (the extra
-`bench`); they have no page in JSON of the same content, so theirs is the page that pip gets.
+turns, several times, and the median counts. devpi-server and pypiserver are measured when they are installed (`make
+bench` does it); they have no page in JSON of the same content, so theirs is the page that pip gets.
 """
 
 from __future__ import annotations
@@ -135,7 +135,9 @@ def _cpu_seconds(process: psutil.Process) -> float:
 
 # --- The servers ------------------------------------------------------------------------------------------------------
 
-_PATH = f"{Path(sys.executable).parent}:/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin:/bin"
+# `make bench` installs the peers in an environment of their own: their dependencies are none of ours.
+_PEERS = Path(__file__).resolve().parent.parent / ".venv-peers" / "bin"
+_PATH = f"{Path(sys.executable).parent}:{_PEERS}:/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin:/bin"
 
 
 @contextmanager
