@@ -97,8 +97,8 @@ def postgresql() -> Iterator[str]:
             group=gid,
         )
         options = ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}"]
-        # Several machines of several tests at once; what they write need not survive a power cut, and tests that take the
-        # database away would fill the log.
+        # Several machines of several tests at once; what they write need not survive a power cut, and the tests that
+        # take the database away would fill the log.
         options += ["-c", "max_connections=300", "-c", "fsync=off"]
         process = subprocess.Popen(
             [server, "-D", str(data), "-p", str(port), *options, "-c", "log_min_messages=panic"],
