@@ -25,15 +25,14 @@ PATIENCE_SECONDS = 3.0
 
 _PAUSE_SECONDS = 0.05
 
+# What more than one child uses. The pages are the web process's alone, and scanning the workers': see there.
 _SHARED_MODULES = (
     "granian",
     "wheelmark.server.wsgi",
-    "wheelmark.server.urls",
     "wheelmark.server.publishing.publisher",
     "wheelmark.server.processes.worker",
     "wheelmark.server.processes.web",
     "wheelmark.server.processes.publisher",
-    "wheelmark.server.review.scanning",
 )
 
 

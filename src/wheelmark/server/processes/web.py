@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
+import threading
 from typing import Any
 
 from django.conf import settings
@@ -65,4 +67,6 @@ def _load(parent: int) -> Any:
     configure_logs(config.log_format, process="web")
     front = create_application(config)
     front.start()
+    # The read path answers from now on; the pages take half a second more to import, and need not be waited for.
+    threading.Thread(target=importlib.import_module, args=("wheelmark.server.urls",), daemon=True).start()
     return front
