@@ -9,7 +9,7 @@ UV_VERSION := 0.13.9
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
 	--custom-compile-command 'make lock'
 
-.PHONY: run demo test check services bench docs lock setup setup-dev clean
+.PHONY: run demo test test-again check services bench docs lock setup setup-dev clean
 
 run: setup
 	$(BIN)/wheelmark serve --data $(DATA)
@@ -38,6 +38,10 @@ setup-dev: $(VENV)/.dev
 
 test: setup-dev
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not services"
+
+# The tests that failed last, one after the other: tells a fault from a machine that was too busy.
+test-again: setup-dev
+	$(BIN)/python -m pytest -q -m "not services" --last-failed --last-failed-no-failures none
 
 check: setup-dev
 	$(BIN)/ruff check src tests bench tools docs

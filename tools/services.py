@@ -46,11 +46,19 @@ def main() -> int:
             environment = os.environ | {"WHEELMARK_TEST_POSTGRESQL": url}
             if lane == "postgresql":
                 environment["WHEELMARK_DATABASE"] = url
-            command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", *LANES[lane]]
-            if subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode:
+            if run(["-n", "2", "--dist", "loadfile", *LANES[lane]], environment) == 0:
+                continue
+            print(f"\n== services: {lane}: a second look at what failed, alone", flush=True)
+            if run([*LANES[lane], "--last-failed", "--last-failed-no-failures", "none"], environment):
                 failed.append(lane)
     print(f"\nservices: {len(wanted) - len(failed)} lanes passed, failed: {', '.join(failed) or 'none'}")
     return 1 if failed else 0
+
+
+def run(arguments: list[str], environment: dict[str, str]) -> int:
+    """Run pytest; gives its exit status."""
+    command = [sys.executable, "-m", "pytest", "-q", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 
 def find_tool(name: str) -> str | None:
