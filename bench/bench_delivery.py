@@ -40,6 +40,7 @@ DEVPI_USER = "root"  # the user that every new devpi has
 ROUNDS, SECONDS = 5, 6
 QUICK_ROUNDS, QUICK_SECONDS = 1, 2
 MAX_CPU_RATIO = 3.0
+MIN_RATE_RATIOS = {"nginx": 0.5, "devpi": 40.0, "pypiserver": 60.0}  # our requests a second, over the peer's
 START_SECONDS = 60.0
 
 _COUNT = re.compile(r"(\d+) requests in ([\d.]+)(m?s)")
@@ -105,9 +106,12 @@ def _report(measured: Mapping[str, list[Round]], size: int) -> list[Figure]:
                 ratio <= MAX_CPU_RATIO if bounded else None,
             )
         )
-    for name in ("pypiserver", "devpi"):
-        if name not in measured:
-            shown.append(Figure(f"delivery {name}", "NOT MEASURED: not installed (the extra `bench` has it)"))
+    for name, least in MIN_RATE_RATIOS.items():
+        if name in measured:
+            ratio = rate["wheelmark"] / rate[name]
+            shown.append(Figure(f"throughput over {name}", f"{ratio:.2f}x", f">= {least:g}x", ratio >= least))
+        else:
+            shown.append(Figure(f"delivery {name}", "NOT MEASURED: not installed (`make bench` does it)"))
     return shown
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from django.utils import timezone
+
 from support.publishing import FoundedIndex
 from support.rows import a_file
 from wheelmark.server.delivery.application import Delivery
@@ -75,7 +77,8 @@ def published_file(index: FoundedIndex, project: str = "demo", version: str = "1
 @contextmanager
 def delivering(index: FoundedIndex, **replaced: Any) -> Iterator[Delivery]:
     """The read path of an index, without its watcher: a new snapshot is seen when `snapshots.renew()` is called."""
-    delivery = Delivery(replaced.get("store", index.store), replaced.get("catalog"))
+    clock = replaced.get("clock", timezone.now)
+    delivery = Delivery(replaced.get("store", index.store), replaced.get("catalog"), clock=clock)
     try:
         yield delivery
     finally:

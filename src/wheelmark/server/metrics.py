@@ -7,13 +7,16 @@ this web process knows (its requests) is counted here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import itertools
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from functools import partial
 
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.models import Count, Max, Min, Sum
 from django.utils import timezone
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import Metric
@@ -27,9 +30,6 @@ from wheelmark.server.review.models import Scan
 registry = CollectorRegistry()
 ProcessCollector(namespace="wheelmark_web", registry=registry)
 
-requests = Counter(
-    "wheelmark_requests", "Requests answered by this web process", ["route", "status"], registry=registry
-)
 upload_seconds = Histogram(
     "wheelmark_upload_seconds",
     "Seconds from an upload's first byte to its answer, by this web process",
@@ -38,15 +38,54 @@ upload_seconds = Histogram(
     registry=registry,
 )
 
-_children: dict[tuple[str, int], Counter] = {}
+
+class Tally:
+    """A number that hundreds of threads raise: a call is one step of the interpreter, so it needs no lock.
+
+    The client library's counter takes a lock, on which the threads of a busy read path queue up.
+    """
+
+    def __init__(self) -> None:
+        self._counted = itertools.count()
+        self._looks = 0
+        self._lock = threading.Lock()
+        self.add = partial(next, self._counted)
+
+    @property
+    def value(self) -> int:
+        """How often `add` was called. A look counts, too, and is taken off again."""
+        with self._lock:
+            self._looks += 1
+            return next(self._counted) - (self._looks - 1)
+
+
+_tallies: dict[tuple[str, int], Tally] = {}
+
+
+def request_tally(route: str, status: int) -> Callable[[], object]:
+    """What counts one answered request. `route` is one of a fixed few names, never something from the address."""
+    return _tallies.setdefault((route, int(status)), Tally()).add
 
 
 def count_request(route: str, status: int) -> None:
-    """Count one answered request. `route` is one of a fixed few names, never something from the address."""
-    child = _children.get((route, status))
-    if child is None:
-        child = _children[(route, status)] = requests.labels(route, str(int(status)))
-    child.inc()
+    """Count one answered request."""
+    request_tally(route, status)()
+
+
+class RequestCollector(Collector):
+    """Requests that this web process answered."""
+
+    def collect(self) -> Iterator[Metric]:
+        """See prometheus_client."""
+        counter = CounterMetricFamily(
+            "wheelmark_requests", "Requests answered by this web process", labels=["route", "status"]
+        )
+        for (route, status), tally in sorted(_tallies.items()):
+            counter.add_metric([route, str(status)], tally.value)
+        yield counter
+
+
+registry.register(RequestCollector())
 
 
 def exposition() -> tuple[bytes, str]:

@@ -56,10 +56,9 @@ def delivery(index: FoundedIndex) -> Iterator[Delivery]:
 
 
 def test_index_with_a_living_publisher_is_ready(index: FoundedIndex, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wheelmark.server.delivery.health.timezone.now", lambda: NOW)
     monkeypatch.setattr("wheelmark.server.publishing.publisher.timezone.now", lambda: NOW)
     beat()
-    with delivering(index) as delivery:
+    with delivering(index, clock=lambda: NOW) as delivery:
         got = ask(delivery, "/readyz")
     assert got.status == 200
     assert json.loads(got.body) == {

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
 import orjson
 import structlog
 from django.db import connections
+from django.utils import timezone
 
 from wheelmark.errors import Unavailable, WheelmarkError
 from wheelmark.server.delivery.addresses import (
@@ -22,11 +24,11 @@ from wheelmark.server.delivery.addresses import (
 )
 from wheelmark.server.delivery.cache import SingleFlight, TwoSegmentCache
 from wheelmark.server.delivery.catalog import Catalog, DatabaseCatalog
-from wheelmark.server.delivery.generation import Snapshots
+from wheelmark.server.delivery.generation import HotAnswer, Snapshots
 from wheelmark.server.delivery.health import Health
 from wheelmark.server.delivery.readpath import ReadPath, not_found
 from wheelmark.server.delivery.responses import NEVER, STATUS_LINES, Answer, plain
-from wheelmark.server.metrics import count_request, exposition
+from wheelmark.server.metrics import count_request, exposition, request_tally
 from wheelmark.store import Store
 
 StartResponse = Callable[..., Any]
@@ -52,18 +54,25 @@ _ROUTES = {
     ProjectListAddress: "list",
 }
 
+_HEATED = frozenset({"page", "list", "role", "target"})
+"""Routes whose answers are remembered whole. Not files: theirs depend on `Range`, too."""
+
+_OK = STATUS_LINES[HTTPStatus.OK]
+
 log = structlog.get_logger(__name__)
 
 
 class Delivery:
     """Answers the addresses of `PREFIXES` and `EXACT`. `start()` belongs into the process that serves."""
 
-    def __init__(self, store: Store, catalog: Catalog | None = None) -> None:
+    def __init__(
+        self, store: Store, catalog: Catalog | None = None, *, clock: Callable[[], datetime] = timezone.now
+    ) -> None:
         catalog = catalog or DatabaseCatalog()
         self._flights = SingleFlight(READERS, patience=PATIENCE_SECONDS, at_end=connections.close_all)
         self.snapshots = Snapshots(catalog, self._flights)
         self._path = ReadPath(self.snapshots, catalog, store, TwoSegmentCache(CACHE_BYTES), self._flights)
-        self._health = Health(self.snapshots, catalog, store, self._flights)
+        self._health = Health(self.snapshots, catalog, store, self._flights, clock=clock)
 
     def start(self) -> None:
         """Start watching for new snapshots."""
@@ -82,6 +91,15 @@ class Delivery:
     def __call__(self, environ: Mapping[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """See PEP 3333."""
         method = environ["REQUEST_METHOD"]
+        # Most requests are a plain GET of what was asked for a moment ago: then nothing is decided a second time.
+        plain_get = method == "GET" and not (environ.get("QUERY_STRING") or "HTTP_IF_NONE_MATCH" in environ)
+        generation = self.snapshots.known
+        key = (environ["PATH_INFO"], environ.get("HTTP_ACCEPT"), environ.get("HTTP_ACCEPT_ENCODING"))
+        hot = generation.hot.get(key) if plain_get and generation is not None else None
+        if hot is not None:
+            hot.count()
+            start_response(_OK, hot.headers)
+            return hot.body
         route, answer = "other", None
         try:
             if method in {"GET", "HEAD"}:
@@ -101,7 +119,13 @@ class Delivery:
         body = answer.body
         if method == "HEAD":
             return []
-        return [body] if isinstance(body, bytes) else body
+        if not isinstance(body, bytes):
+            return body
+        # An answer that another generation gave than the one we began with must not be remembered under it.
+        heated = plain_get and route in _HEATED and answer.status == HTTPStatus.OK
+        if heated and generation is not None and generation is self.snapshots.known:
+            generation.heat(key, HotAnswer(answer.headers, [body], request_tally(route, answer.status)))
+        return [body]
 
     def _answer(self, environ: Mapping[str, Any]) -> tuple[str, Answer]:
         path: str = environ["PATH_INFO"]

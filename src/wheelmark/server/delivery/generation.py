@@ -23,11 +23,26 @@ WATCH_SECONDS = 0.075
 MAX_REMEMBERED = 50_000
 """Answers of one kind that a generation remembers, about 25 MB. Whoever asks for random names makes it forget."""
 
+MAX_HOT, MAX_HOT_BYTES, MAX_HOT_KEY_CHARS = 512, 64 * 1024, 1024
+"""Whole answers that a generation remembers (at most 32 MB), and how large one and its request's words may be."""
+
 MAX_RENEWALS = 5
 """Snapshots that may come between two reads of one request. The publisher makes a few in a second at most."""
 
+HotKey = tuple[str, str | None, str | None]
+"""A path, `Accept` and `Accept-Encoding`: all that a plain GET's answer depends on within one generation."""
+
 log = structlog.get_logger(__name__)
 Row = TypeVar("Row")
+
+
+@dataclass(frozen=True, slots=True)
+class HotAnswer:
+    """A 200 as the server takes it, ready to be sent again."""
+
+    headers: list[tuple[str, str]]
+    body: list[bytes]
+    count: Callable[[], object]  # tells the metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +54,7 @@ class Generation:
     files: dict[str, FileRow | None] = field(default_factory=dict)
     roles: dict[str, int | None] = field(default_factory=dict)
     list_of: Current | None = None  # an earlier snapshot with the same project list; None: this one
+    hot: dict[HotKey, HotAnswer] = field(default_factory=dict)  # gone with the generation, so never stale
 
     def followed_by(self, current: Current, changed: set[str] | None) -> Generation:
         """The generation of a later snapshot, which still knows what `changed` pages do not touch.
@@ -56,6 +72,13 @@ class Generation:
             # A project keeps its page for ever, so as many pages as before are the same pages.
             list_of=self.listed if current.projects == self.current.projects else None,
         )
+
+    def heat(self, key: HotKey, answer: HotAnswer) -> None:
+        """Remember a whole answer, if it is small enough."""
+        if len(answer.body[0]) <= MAX_HOT_BYTES and sum(len(word or "") for word in key) <= MAX_HOT_KEY_CHARS:
+            if len(self.hot) >= MAX_HOT:
+                self.hot.clear()
+            self.hot[key] = answer
 
     @property
     def listed(self) -> Current:
@@ -84,6 +107,11 @@ class Snapshots:
             self.renew()
         if self._generation is None:
             raise Unavailable("this index has not published anything yet", code="not-founded")
+        return self._generation
+
+    @property
+    def known(self) -> Generation | None:
+        """The newest snapshot that we know of, without asking anybody."""
         return self._generation
 
     def page(self, generation: Generation, name: str) -> tuple[Generation, PageRow | None]:
