@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from wheelmark.server.config import Config
 from wheelmark.server.founding import found, prepare_folders
 from wheelmark.server.publishing.models import Attempt, Repository, RoleVersion, Snapshot
 from wheelmark.server.publishing.signing import named_keys, online_signers
+from wheelmark.server.publishing.signing_log import SigningLog
 from wheelmark.store import MemoryStore, Store
 from wheelmark.trust import check_metadata_set, generate_key
 
@@ -105,6 +108,36 @@ def test_offline_key_is_no_online_key_and_the_index_never_opens_it_again(fresh: 
         path.unlink()
     assert start(fresh, store) is None
     online_signers(fresh, named_keys(store))
+
+
+def test_founding_logs_every_signed_file_before_it_is_stored(fresh: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    class CheckingStore(MemoryStore):
+        def put_many(self, objects: Iterable[tuple[str, bytes]], *, immutable: bool) -> None:
+            objects = list(objects)
+            logged = {
+                (f"tuf/{e.version}.{e.role}.json", e.sha256) for e in SigningLog(fresh.signing_log_path).entries()
+            }
+            assert {(key, hashlib.sha256(body).hexdigest()) for key, body in objects} <= logged
+            super().put_many(objects, immutable=immutable)
+
+    start(fresh, CheckingStore())
+    entries = list(SigningLog(fresh.signing_log_path).entries())
+    assert len(entries) == 256 + 5
+    current = Snapshot.current()
+    assert current is not None
+    assert [entry.sha256 for entry in entries if entry.role == "snapshot"] == [current.sha256]
+
+
+def test_founding_without_a_log_stores_nothing(fresh: Config) -> None:
+    fresh.signing_log_path.mkdir(parents=True)
+    store = MemoryStore()
+    with pytest.raises(Unavailable) as caught:
+        start(fresh, store)
+    assert caught.value.code == "signing-log-away"
+    assert list(store.list("")) == []
+    fresh.signing_log_path.rmdir()
+    start(fresh, store)
+    check_whole(store)
 
 
 STEPS = ["_offline_role", "_make_online_key", "online_signers", "found_repository", "commit", "_create_admin"]

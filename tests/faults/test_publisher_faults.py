@@ -6,12 +6,13 @@ next publication, by a publisher that knows nothing but the rows, is right; and 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
 
-from support.publishing import Client, FoundedIndex, found_index
+from support.publishing import Client, FoundedIndex, MemorySigningLog, found_index
 from support.rows import NOW, a_file, a_release
 from wheelmark.errors import Unavailable
 from wheelmark.server.projects.lifecycle import remove_release
@@ -19,6 +20,7 @@ from wheelmark.server.publishing import publisher as publisher_module
 from wheelmark.server.publishing.models import Attempt, Snapshot
 from wheelmark.server.publishing.publisher import Publisher
 from wheelmark.store import MemoryStore
+from wheelmark.trust import LogEntry
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -141,6 +143,77 @@ def test_death_at_a_database_commit_is_either_the_old_or_the_new_snapshot(
     dies(index.publisher())
     monkeypatch.undo()
     check_recovery(index, store, client, committed=step == "commit" and stored)
+
+
+class DyingLog(MemorySigningLog):
+    """A signing log whose process dies at the append, after or before the lines are kept."""
+
+    def __init__(self, *, stored: bool) -> None:
+        super().__init__()
+        self.stored = stored
+
+    def append(self, entries: Iterable[LogEntry]) -> None:
+        if self.stored:
+            super().append(entries)
+        raise PowerCut("signing log")
+
+
+@pytest.mark.parametrize("stored", [False, True], ids=["failed", "failed-but-stored"])
+def test_death_at_the_signing_log_writes_nothing_else(stored: bool) -> None:
+    store = DyingStore()
+    index = found_index(store)
+    change(index)
+    client = Client(index)
+    client.sees(*NAMES)
+    kept, index.signing_log = index.signing_log, DyingLog(stored=stored)
+    before = store.writes
+    dies(index.publisher())
+    assert (store.writes, Attempt.objects.count()) == (before, 0)
+    index.signing_log = kept
+    check_recovery(index, store, client, committed=False)
+
+
+def test_signing_log_that_is_away_holds_everything_back_until_it_is_there() -> None:
+    class AwayLog(MemorySigningLog):
+        away = True
+
+        def append(self, entries: Iterable[LogEntry]) -> None:
+            if self.away:
+                raise Unavailable("the disk is full", code="signing-log-full")
+            super().append(entries)
+
+    store = DyingStore()
+    index = found_index(store)
+    change(index)
+    client = Client(index)
+    assert client.sees(*NAMES) == BEFORE
+    index.signing_log = away = AwayLog()
+    publisher, before = index.publisher(), store.writes
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            publisher.publish_due()
+        assert (store.writes, Attempt.objects.count()) == (before, 0)
+    assert client.sees(*NAMES) == BEFORE
+    away.away = False
+    assert publisher.publish_due()
+    assert client.sees(*NAMES) == AFTER
+    assert index.client_sees(*NAMES) == AFTER
+
+
+@pytest.mark.parametrize("write", range(1, STORE_WRITES + 1))
+def test_what_lies_in_the_store_was_logged_whenever_the_publisher_dies(write: int) -> None:
+    store = DyingStore()
+    index = found_index(store)
+    founded = set(store.history)
+    change(index)
+    store.die_at, store.stored = store.writes + write, True
+    dies(index.publisher())
+    log = index.signing_log
+    assert isinstance(log, MemorySigningLog)
+    logged = {(f"tuf/{entry.version}.{entry.role}.json", entry.sha256) for entry in log.appended}
+    signed = {key: bodies for key, bodies in store.history.items() if key.startswith("tuf/") and key not in founded}
+    assert len(signed) >= 3
+    assert {(key, hashlib.sha256(body).hexdigest()) for key, bodies in signed.items() for body in bodies} <= logged
 
 
 def test_deaths_in_a_row_burn_versions_and_lose_nothing() -> None:

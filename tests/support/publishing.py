@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from shutil import rmtree
@@ -21,10 +21,12 @@ from wheelmark.server.publishing.commit import NewSnapshot, begin, commit
 from wheelmark.server.publishing.models import PublishedPage, Repository, Snapshot
 from wheelmark.server.publishing.publisher import Publisher
 from wheelmark.server.publishing.rows import role_rows
+from wheelmark.server.publishing.signing_log import SigningRecord
 from wheelmark.store import MemoryStore, Store
 from wheelmark.trust import (
     ExpiryPolicy,
     Layout,
+    LogEntry,
     OfflineRole,
     OfflineRoles,
     OnlineSigners,
@@ -38,17 +40,28 @@ POLICY = ExpiryPolicy()
 
 
 @dataclass
+class MemorySigningLog:
+    """A signing log that remembers what was appended."""
+
+    appended: list[LogEntry] = field(default_factory=list)
+
+    def append(self, entries: Iterable[LogEntry]) -> None:
+        self.appended += entries
+
+
+@dataclass
 class FoundedIndex:
     """An index without projects, whose clock the test sets."""
 
     store: Store
     signers: OnlineSigners
     root: bytes
+    signing_log: SigningRecord = field(default_factory=MemorySigningLog)
     now: datetime = NOW
 
     def publisher(self, store: Store | None = None) -> Publisher:
         """A publisher that knows nothing but the rows."""
-        return Publisher(store or self.store, self.signers, policy=POLICY, clock=lambda: self.now)
+        return Publisher(store or self.store, self.signers, self.signing_log, policy=POLICY, clock=lambda: self.now)
 
     def fetch(self, path: str) -> bytes:
         """What an address below `/tuf/` answers by rows and store, as delivery would; KeyError if nothing."""

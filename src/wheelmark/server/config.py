@@ -44,6 +44,7 @@ class Config:
     key_passphrase_file: str = _setting(
         "", "file with the passphrase of the online keys; empty: DATA/secrets/online-keys"
     )
+    signing_log: str = _setting("", "file with one line for every use of an online key; empty: DATA/signing-log.jsonl")
     expected_projects: int = _setting(1_000, "projects expected in some years: fixes the number of bins at first start")
     web_threads: int = _setting(512, "requests answered at once; slow clients occupy one each")
     web_page_slots: int = _setting(8, "requests inside Django at once; the read path is not counted")
@@ -100,6 +101,11 @@ class Config:
     def passphrase_file(self) -> Path:
         """Where the passphrase of the online keys lies."""
         return Path(self.key_passphrase_file) if self.key_passphrase_file else self.secrets_folder / "online-keys"
+
+    @property
+    def signing_log_path(self) -> Path:
+        """The append-only log of what the online keys signed."""
+        return Path(self.signing_log) if self.signing_log else self.data / "signing-log.jsonl"
 
     @property
     def base_url(self) -> str:

@@ -31,6 +31,7 @@ from wheelmark.server.publishing.keys import role_file_key, role_key
 from wheelmark.server.publishing.models import Repository
 from wheelmark.server.publishing.rows import role_rows
 from wheelmark.server.publishing.signing import online_signers
+from wheelmark.server.publishing.signing_log import SigningLog
 from wheelmark.store import Store
 from wheelmark.trust import (
     SCRYPT_COST,
@@ -39,6 +40,7 @@ from wheelmark.trust import (
     OfflineRole,
     OfflineRoles,
     choose_bit_length,
+    entries_of,
     found_repository,
     generate_key,
     open_signer,
@@ -172,13 +174,16 @@ def _found_repository(
     offline = _offline_role(offline_folder)
     for uri in (config.bins_key_uri, config.timestamp_key_uri):
         _make_online_key(uri, config)
+    online = online_signers(config)
     foundation = found_repository(
         layout=Layout(repository.bit_length),
         now=now,
         offline=OfflineRoles.all_by(offline),
-        online=online_signers(config),
+        online=online,
         policy=policy,
     )
+    serial = JournalEntry.objects.aggregate(newest=Max("serial"))["newest"] or 0
+    SigningLog(config.signing_log_path).append(entries_of(foundation, online, at=now, serial_from=0, serial_to=serial))
     # Not immutable: a first start that was cut short left version 1 of everything, which nobody has ever been served.
     store.put_many([(role_file_key(name), body) for name, body in foundation.objects], immutable=False)
     state = foundation.state
@@ -192,7 +197,7 @@ def _found_repository(
                 timestamp=foundation.timestamp,
                 length=state.snapshot.length,
                 sha256=state.snapshot.sha256,
-                serial=JournalEntry.objects.aggregate(newest=Max("serial"))["newest"] or 0,
+                serial=serial,
                 roles={name: (role.version, role.expires_at) for name, role in roles.items()},
                 pages=(),
                 bins={},

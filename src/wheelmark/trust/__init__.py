@@ -50,6 +50,17 @@ from wheelmark.trust.publication import (
     sign_publication,
 )
 from wheelmark.trust.signers import SCHEMES, OnlineSigner, open_signer
+from wheelmark.trust.signing_log import (
+    FIRST_LINE,
+    MAX_LINE_BYTES,
+    LogEntry,
+    chained,
+    entries_of,
+    format_entries,
+    format_entry,
+    parse_line,
+    read_log,
+)
 from wheelmark.trust.state import RepositoryState, RoleState, SnapshotState
 
 if TYPE_CHECKING:
@@ -58,6 +69,8 @@ if TYPE_CHECKING:
 __all__ = [
     "BINS",
     "CLAIMS",
+    "FIRST_LINE",
+    "MAX_LINE_BYTES",
     "ROOT",
     "SCHEMES",
     "SCRYPT_COST",
@@ -70,6 +83,7 @@ __all__ = [
     "ExpiryPolicy",
     "Foundation",
     "Layout",
+    "LogEntry",
     "MetadataReport",
     "OfflineMetadata",
     "OfflineRole",
@@ -87,14 +101,20 @@ __all__ = [
     "bin_bytes",
     "bins_bytes",
     "bins_delegation",
+    "chained",
     "check_metadata_set",
     "choose_bit_length",
     "due_for_resigning",
+    "entries_of",
     "envelope",
+    "format_entries",
+    "format_entry",
     "found_repository",
     "generate_key",
     "open_signer",
     "page_target_path",
+    "parse_line",
+    "read_log",
     "root_bytes",
     "sign_offline_roles",
     "sign_publication",

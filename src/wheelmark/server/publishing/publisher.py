@@ -32,6 +32,7 @@ from wheelmark.server.publishing.models import Heartbeat
 from wheelmark.server.publishing.pages import RenderedPage, render_pages
 from wheelmark.server.publishing.rows import bin_contents, known_pages, load_state, role_rows
 from wheelmark.server.publishing.signing import named_keys, online_signers
+from wheelmark.server.publishing.signing_log import SigningLog, SigningRecord
 from wheelmark.server.stores import current_store
 from wheelmark.store import Store
 from wheelmark.trust import (
@@ -41,6 +42,7 @@ from wheelmark.trust import (
     RepositoryState,
     TargetRow,
     due_for_resigning,
+    entries_of,
     page_target_path,
     sign_publication,
 )
@@ -71,6 +73,7 @@ class Publisher:
 
     store: Store
     signers: OnlineSigners
+    signing_log: SigningRecord
     policy: ExpiryPolicy = field(default_factory=ExpiryPolicy)
     clock: Callable[[], datetime] = timezone.now
     _state: RepositoryState | None = None
@@ -147,6 +150,10 @@ class Publisher:
             policy=self.policy,
         )
         following = publication.state
+        # Before anything of it is written: what the log does not know is never published.
+        self.signing_log.append(
+            entries_of(publication, self.signers, at=now, serial_from=self._serial, serial_to=serial)
+        )
         changed = role_rows(state, following)
         attempt = begin({name: role.version for name, role in changed.items()}, now=now)
         self._write(publication, pages)
@@ -184,7 +191,7 @@ class Publisher:
 
 def run(stop: threading.Event) -> None:
     """Publish until `stop` is set: wait for the lock, hold it, and never give up for long."""
-    lock = publisher_lock(settings.CONFIG)
+    lock, signing_log = publisher_lock(settings.CONFIG), SigningLog(settings.CONFIG.signing_log_path)
     failures = 0
     while not stop.is_set():
         try:
@@ -192,7 +199,7 @@ def run(stop: threading.Event) -> None:
                 stop.wait(LOCK_POLL_SECONDS)
                 continue
             store = current_store()
-            publisher = Publisher(store, online_signers(settings.CONFIG, named_keys(store)))
+            publisher = Publisher(store, online_signers(settings.CONFIG, named_keys(store)), signing_log)
             log.info("publisher holds the lock")
             while not stop.is_set() and lock.held():
                 _work(publisher, stop)
