@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from wheelmark.errors import Fault
+from wheelmark.server.commands import trust_log
 
 EXIT_FAULTS = 1
 
@@ -37,7 +38,11 @@ def main(argv: Sequence[str]) -> int:
     verify.add_argument("--files", action="store_true", help="download and check every file, too")
     verify.add_argument("--json", action="store_true", help="for machines")
 
+    trust_log.add_parser(commands)
+
     arguments = parser.parse_args(argv)
+    if arguments.command == "log":
+        return trust_log.run(arguments)
     if arguments.command == "verify":
         if arguments.root is None:
             verify.error("the trusted root is needed: --root FILE or WHEELMARK_ROOT")
