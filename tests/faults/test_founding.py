@@ -6,6 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,29 @@ def test_wrong_passphrase_says_which_file(fresh: Config) -> None:
     with pytest.raises(Unavailable, match=r"bins\.pem") as caught:
         online_signers(fresh)
     assert caught.value.code == "key-passphrase"
+
+
+def test_passphrase_may_come_from_a_command_or_another_file(fresh: Config, tmp_path: Path) -> None:
+    (tmp_path / "pin").write_text("of my own\n")
+    store = MemoryStore()
+    mine = replace(fresh, key_passphrase=f"file:{tmp_path / 'pin'}")
+    start(mine, store)
+    online_signers(replace(fresh, key_passphrase="command:echo of my own"), named_keys(store))
+    with pytest.raises(Unavailable) as caught:
+        online_signers(fresh, named_keys(store))
+    assert caught.value.code == "key-passphrase"
+
+
+@pytest.mark.parametrize("source", ["of my own", "prompt:", "fd:3"])
+def test_passphrase_itself_or_a_source_that_needs_a_person_is_refused_and_not_shown(fresh: Config, source: str) -> None:
+    with pytest.raises(Refused, match="key_passphrase: expected a source") as caught:
+        start(replace(fresh, key_passphrase=source), MemoryStore())
+    assert source not in str(caught.value)
+
+
+def test_two_settings_for_one_passphrase_are_refused(fresh: Config) -> None:
+    with pytest.raises(Refused, match="got both"):
+        start(replace(fresh, key_passphrase="file:/a", key_passphrase_file="/b"), MemoryStore())
 
 
 def test_key_that_the_root_does_not_name_signs_nothing(fresh: Config, tmp_path: Path) -> None:

@@ -41,6 +41,9 @@ class Config:
     timestamp_key: str = _setting(
         "", "signer URI of online key 2 (snapshot, timestamp); empty: pkcs8:KEYS/timestamp.pem"
     )
+    key_passphrase: str = _setting(
+        "", "where the passphrase (PIN) of the online keys is read: file:PATH, credential:NAME or command:WORDS"
+    )
     key_passphrase_file: str = _setting(
         "", "file with the passphrase of the online keys; empty: DATA/secrets/online-keys"
     )

@@ -12,7 +12,7 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +29,7 @@ from wheelmark.server.projects.models import JournalEntry
 from wheelmark.server.publishing.commit import NewSnapshot, begin, commit
 from wheelmark.server.publishing.keys import role_file_key, role_key
 from wheelmark.server.publishing.models import Repository
+from wheelmark.server.publishing.passphrase import online_passphrase
 from wheelmark.server.publishing.rows import role_rows
 from wheelmark.server.publishing.signing import online_signers
 from wheelmark.server.publishing.signing_log import SigningLog
@@ -226,12 +227,8 @@ def _make_online_key(uri: str, config: Config) -> None:
     """Make the key that a `pkcs8:` URI names, if it is not there; every other scheme brings its key along."""
     scheme, _, path = uri.partition(":")
     if scheme == "pkcs8" and not Path(path).exists():
-        cost = SCRYPT_COST if config.key_passphrase_file else GENERATED_PASSPHRASE_COST
-        generate_key(Path(path), passphrase=_passphrase_of(config), scrypt_cost=cost)
-
-
-def _passphrase_of(config: Config) -> Callable[[], bytes]:
-    return lambda: config.passphrase_file.read_bytes().strip()
+        cost = SCRYPT_COST if config.key_passphrase or config.key_passphrase_file else GENERATED_PASSPHRASE_COST
+        generate_key(Path(path), passphrase=online_passphrase(config), scrypt_cost=cost)
 
 
 def _create_admin() -> tuple[str | None, str | None]:

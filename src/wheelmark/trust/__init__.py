@@ -41,6 +41,7 @@ from wheelmark.trust.metadata import (
     targets_bytes,
     timestamp_bytes,
 )
+from wheelmark.trust.passphrases import Passphrase, add_passphrase_options, passphrase_from, passphrase_of
 from wheelmark.trust.publication import (
     ChangedBin,
     Due,
@@ -91,6 +92,7 @@ __all__ = [
     "OnlineKeys",
     "OnlineSigner",
     "OnlineSigners",
+    "Passphrase",
     "PublicKey",
     "Publication",
     "RepositoryState",
@@ -98,6 +100,7 @@ __all__ = [
     "RoleState",
     "SnapshotState",
     "TargetRow",
+    "add_passphrase_options",
     "bin_bytes",
     "bins_bytes",
     "bins_delegation",
@@ -114,6 +117,8 @@ __all__ = [
     "open_signer",
     "page_target_path",
     "parse_line",
+    "passphrase_from",
+    "passphrase_of",
     "read_log",
     "root_bytes",
     "sign_offline_roles",

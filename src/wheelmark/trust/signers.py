@@ -22,8 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from wheelmark.errors import Refused, Untrusted
 from wheelmark.trust.keyfile import Algorithm, PrivateKey, load_private_key, new_private_key
 from wheelmark.trust.keys import PublicKey
-
-Passphrase = Callable[[], bytes]
+from wheelmark.trust.passphrases import Passphrase
 
 
 class OnlineSigner(Protocol):

@@ -8,6 +8,7 @@ from wheelmark.errors import Unavailable
 from wheelmark.server.config import Config
 from wheelmark.server.publishing.keys import role_key
 from wheelmark.server.publishing.models import RoleVersion
+from wheelmark.server.publishing.passphrase import online_passphrase
 from wheelmark.store import Missing, Store
 from wheelmark.trust import BINS, ROOT, OnlineKeys, OnlineSigners, open_signer
 
@@ -26,16 +27,7 @@ def online_signers(config: Config, named: OnlineKeys | None = None) -> OnlineSig
         Refused: a URI has an unknown scheme.
     """
 
-    @cache
-    def passphrase() -> bytes:
-        try:
-            return config.passphrase_file.read_bytes().strip()
-        except OSError as error:
-            raise Unavailable(
-                f"the passphrase of the online keys cannot be read from {config.passphrase_file}: {error.strerror}",
-                code="key-passphrase",
-            ) from error
-
+    passphrase = cache(online_passphrase(config))
     return OnlineSigners(
         bins=open_signer(config.bins_key_uri, passphrase=passphrase, public=named.bins if named else None),
         publish=open_signer(config.timestamp_key_uri, passphrase=passphrase, public=named.publish if named else None),
