@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
-from wheelmark.errors import Refused
+from wheelmark.errors import Refused, Untrusted
 
 MAX_KEYS_PER_ROLE = 32
 """Holders of one role; a ceremony with more people than this does not happen."""
@@ -54,6 +54,22 @@ class PublicKey:
     def as_tuf(self) -> dict[str, object]:
         """The key as it stands in root and in delegations (the keyid is the name it stands under)."""
         return {"keytype": self.keytype, "keyval": {"public": self.public}, "scheme": self.scheme}
+
+    def verify(self, signature: str, signed: bytes, *, where: str) -> None:
+        """Check that a signature (hex) is this key's over `signed`; `where` names the signer in the error.
+
+        Raises:
+            Untrusted: it is not (`signer-signature`).
+        """
+        from securesystemslib.exceptions import UnverifiedSignatureError, VerificationError
+        from securesystemslib.signer import Key, Signature  # type: ignore[attr-defined]  # re-exported, see above
+
+        key = Key.from_dict(self.keyid, self.as_tuf())
+        try:
+            key.verify_signature(Signature(self.keyid, signature), signed)
+        except (UnverifiedSignatureError, VerificationError) as error:
+            message = f"expected a signature by key {self.keyid} from {where}, got one that does not verify"
+            raise Untrusted(message, code="signer-signature") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,15 @@ def _open_memory(rest: str, _passphrase: Passphrase) -> OnlineSigner:
     return KeySigner.of(f"memory:{algorithm}", new_private_key(algorithm))
 
 
-SCHEMES: Final[Mapping[str, Opener]] = MappingProxyType({"pkcs8": _open_pkcs8, "memory": _open_memory})
+def _open_pkcs11(rest: str, passphrase: Passphrase) -> OnlineSigner:
+    from wheelmark.trust.signers_pkcs11 import open_token_signer
+
+    return open_token_signer(rest, passphrase)
+
+
+SCHEMES: Final[Mapping[str, Opener]] = MappingProxyType(
+    {"pkcs8": _open_pkcs8, "memory": _open_memory, "pkcs11": _open_pkcs11}
+)
 
 
 def open_signer(
