@@ -1,4 +1,4 @@
-"""`make services`: the suites again, on real servers: PostgreSQL, S3-speaking stores, a browser.
+"""`make services`: the suites again, on real servers: PostgreSQL, S3-speaking stores, a PKCS#11 token, a browser.
 
 Installs what is missing with apt (Debian, as root), starts a PostgreSQL of its own in a temporary folder on a free
 port, and stops it at the end. A lane that cannot run is a failure, never a silent skip.
@@ -21,13 +21,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = {"initdb": "postgresql", "chromium": "chromium"}
+PACKAGES = {
+    "initdb": "postgresql",
+    "chromium": "chromium",
+    "softhsm2-util": "softhsm2",
+    "pkcs11-tool": "opensc",
+}
 START_SECONDS = 30
 
 LANES: dict[str, list[str]] = {
     # Every suite that touches rows, on PostgreSQL: the same tests, another database.
     "postgresql": ["tests/unit", "tests/contract", "tests/faults", "tests/permissions", "-m", "not services"],
-    # What only runs with real servers beside it: two machines' workers, S3 servers.
+    # What only runs with real servers beside it: two machines' workers, S3 servers, a token.
     "servers": ["tests", "--ignore=tests/browser", "-m", "services"],
     "browser": ["tests/browser", "-m", "services"],
 }

@@ -101,7 +101,7 @@ class TestEverySigner:
     def test_a_signature_is_verified_by_securesystemslib(self, signer: OnlineSigner) -> None:
         for signed in (b"", b"signed part", bytes(range(256)) * 100):
             signature = signer.sign(signed)
-            verifier(signer.public).verify_signature(Signature.from_dict(signature), signed)
+            verifier(signer.public).verify_signature(Signature.from_dict(dict(signature)), signed)
             signer.public.verify(signature["sig"], signed, where="here")
 
     def test_a_signature_holds_for_nothing_else(self, signer: OnlineSigner) -> None:
