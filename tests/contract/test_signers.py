@@ -7,7 +7,7 @@ import re
 import shutil
 import stat
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -23,6 +23,7 @@ from securesystemslib.signer import (  # type: ignore[attr-defined]  # re-export
     SSlibKey,
 )
 
+from support.key_services import SERVICES, KeyService, servers_stopped
 from support.tokens import KEY_IDS, PIN, FakeLibrary, FakeToken, soft_token
 from wheelmark.errors import Refused, Unavailable, Untrusted
 from wheelmark.trust import SCHEMES, OnlineSigner, PublicKey, generate_key, open_signer
@@ -74,6 +75,13 @@ def _softhsm(algorithm: Algorithm) -> Make:
     return make
 
 
+def _service(name: str) -> Make:
+    def make(_folder: Path, patch: pytest.MonkeyPatch) -> OnlineSigner:
+        return open_signer(SERVICES[name](KeyService(), patch), passphrase=secret)
+
+    return make
+
+
 SIGNERS = [
     pytest.param(
         scheme(algorithm),
@@ -83,12 +91,13 @@ SIGNERS = [
     for scheme in (_memory, _pkcs8, _token, _softhsm)
     for algorithm in ALGORITHMS
 ]
+SIGNERS += [pytest.param(_service(name), id=name) for name in SERVICES]
 
 
 @pytest.fixture(params=SIGNERS)
-def signer(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OnlineSigner:
-    made: OnlineSigner = request.param(tmp_path, monkeypatch)
-    return made
+def signer(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OnlineSigner]:
+    with servers_stopped():
+        yield request.param(tmp_path, monkeypatch)
 
 
 def verifier(public: PublicKey) -> SSlibKey:

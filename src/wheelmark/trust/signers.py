@@ -3,9 +3,12 @@
 | scheme               | where the private key lies                            | thief of the place gains              |
 |----------------------|-------------------------------------------------------|---------------------------------------|
 | `pkcs8:<path>`       | a file, encrypted (see `keyfile`), opened into memory | nothing without the passphrase        |
+| `pkcs11:…`           | a token (see `signers_pkcs11`)                        | nothing without the PIN               |
+| `awskms:`, `gcpkms:` | a key service (see `signers_services`)                | nothing; its credentials: use of it   |
+| `azurekms:`, `hv:`   | the same                                              | the same                              |
 | `memory:<algorithm>` | nowhere: made when opened, gone with the process      | tests and trials only                 |
 
-Another scheme (`hsm:`, `awskms:`) is another entry in the table that `open_signer` is given.
+The modules behind a scheme, and the libraries that they need, are imported when a URI names it.
 """
 
 from __future__ import annotations
@@ -94,8 +97,22 @@ def _open_pkcs11(rest: str, passphrase: Passphrase) -> OnlineSigner:
     return open_token_signer(rest, passphrase)
 
 
+def _open_service(scheme: str) -> Opener:
+    def open_key(rest: str, _passphrase: Passphrase) -> OnlineSigner:
+        from wheelmark.trust.signers_services import open_service_signer
+
+        return open_service_signer(scheme, rest)
+
+    return open_key
+
+
 SCHEMES: Final[Mapping[str, Opener]] = MappingProxyType(
-    {"pkcs8": _open_pkcs8, "memory": _open_memory, "pkcs11": _open_pkcs11}
+    {
+        "pkcs8": _open_pkcs8,
+        "memory": _open_memory,
+        "pkcs11": _open_pkcs11,
+        **{scheme: _open_service(scheme) for scheme in ("awskms", "gcpkms", "azurekms", "hv")},
+    }
 )
 
 
