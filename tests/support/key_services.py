@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature, encode_dss_signature
 
 P256_BYTES = 32
@@ -96,8 +96,9 @@ def azure(service: KeyService, patch: pytest.MonkeyPatch) -> str:
             if not isinstance(service.key, ec.EllipticCurvePrivateKey):
                 return SimpleNamespace(key=SimpleNamespace(kty="RSA", crv=None))
             numbers = service.key.public_key().public_numbers()
-            x, y = (number.to_bytes(P256_BYTES, "big") for number in (numbers.x, numbers.y))
-            return SimpleNamespace(key=SimpleNamespace(kty="EC-HSM", crv="P-256", x=x, y=y))
+            curve = service.key.curve
+            x, y = (number.to_bytes(curve.key_size // 8, "big") for number in (numbers.x, numbers.y))
+            return SimpleNamespace(key=SimpleNamespace(kty="EC-HSM", crv=f"P-{curve.key_size}", x=x, y=y))
 
     class CryptographyClient:
         def __init__(self, key: str, *, credential: Any) -> None:
@@ -124,7 +125,7 @@ def azure(service: KeyService, patch: pytest.MonkeyPatch) -> str:
 
 def vault(service: KeyService, patch: pytest.MonkeyPatch) -> str:
     """Put this service behind Vault's client; gives the URI of its key, which is not the newest version."""
-    if not isinstance(service.key, rsa.RSAPrivateKey):
+    if isinstance(service.key, ec.EllipticCurvePrivateKey):
         service.key = ed25519.Ed25519PrivateKey.generate()
 
     class Transit:

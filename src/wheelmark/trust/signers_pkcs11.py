@@ -209,8 +209,6 @@ class _Module:
                 raise pkcs11.PinIncorrect
             try:
                 self._sessions[name] = token.open(user_pin=value.decode("utf-8", "surrogateescape"))
-            except pkcs11.UserAlreadyLoggedIn:
-                self._sessions[name] = token.open()
             except (pkcs11.PinIncorrect, pkcs11.PinInvalid, pkcs11.PinLenRange):
                 self._wrong_pins.add(mark)
                 raise
