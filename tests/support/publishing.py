@@ -30,6 +30,7 @@ from wheelmark.trust import (
     OfflineRole,
     OfflineRoles,
     OnlineSigners,
+    entries_of,
     found_repository,
     open_signer,
     page_target_path,
@@ -126,14 +127,20 @@ class _Fetcher(FetcherInterface):
             raise DownloadHTTPError(f"nothing at {path}", 404) from None
 
 
-def found_index(store: Store | None = None, *, now: datetime = NOW) -> FoundedIndex:
+def found_index(
+    store: Store | None = None,
+    *,
+    now: datetime = NOW,
+    offline: OfflineRoles | None = None,
+    signing_log: SigningRecord | None = None,
+) -> FoundedIndex:
     """Found an index with few bins and keys in memory."""
     store = store or MemoryStore()
+    signing_log = signing_log or MemorySigningLog()
     signers = OnlineSigners(*(open_signer("memory:ed25519", passphrase=bytes) for _ in range(2)))
-    offline = OfflineRole((open_signer("memory:ed25519", passphrase=bytes),))
-    foundation = found_repository(
-        layout=Layout(BITS), now=now, offline=OfflineRoles.all_by(offline), online=signers, policy=POLICY
-    )
+    offline = offline or OfflineRoles.all_by(OfflineRole((open_signer("memory:ed25519", passphrase=bytes),)))
+    foundation = found_repository(layout=Layout(BITS), now=now, offline=offline, online=signers, policy=POLICY)
+    signing_log.append(entries_of(foundation, signers, at=now, serial_from=0, serial_to=0))
     store.put_many([(f"tuf/{name}", body) for name, body in foundation.objects], immutable=True)
     state = foundation.state
     with transaction.atomic():
@@ -153,7 +160,7 @@ def found_index(store: Store | None = None, *, now: datetime = NOW) -> FoundedIn
             begin({}, now=now),
             now=now,
         )
-    return FoundedIndex(store, signers, foundation.root, now=now)
+    return FoundedIndex(store, signers, foundation.root, signing_log, now=now)
 
 
 def published_names() -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from wheelmark.errors import Fault
-from wheelmark.server.commands import trust_log
+from wheelmark.server.commands import trust_audit, trust_log
 
 EXIT_FAULTS = 1
 
@@ -39,8 +39,11 @@ def main(argv: Sequence[str]) -> int:
     verify.add_argument("--json", action="store_true", help="for machines")
 
     trust_log.add_parser(commands)
+    trust_audit.add_parsers(commands)
 
     arguments = parser.parse_args(argv)
+    if arguments.command in trust_audit.COMMANDS:
+        return trust_audit.run(arguments)
     if arguments.command == "log":
         return trust_log.run(arguments)
     if arguments.command == "verify":

@@ -61,6 +61,12 @@ def burned_versions() -> dict[str, int]:
     return burned
 
 
+def _still_burned(snapshot: NewSnapshot) -> dict[str, int]:
+    """The burned versions of roles that this snapshot does not sign: a later one must not use them either."""
+    signed = {role: version for role, (version, _) in snapshot.roles.items()}
+    return {role: version for role, version in burned_versions().items() if version > signed.get(role, 0)}
+
+
 def commit(snapshot: NewSnapshot, attempt: Attempt, *, now: datetime) -> None:
     """Make a snapshot the current one.
 
@@ -74,7 +80,10 @@ def commit(snapshot: NewSnapshot, attempt: Attempt, *, now: datetime) -> None:
         newest = Attempt.objects.select_for_update().order_by("-pk").first()
         if newest is None or newest.pk != attempt.pk:
             raise Unavailable("another publisher has taken over; nothing was published", code="publisher-superseded")
+        still_burned = _still_burned(snapshot)
         Attempt.objects.filter(pk__lte=attempt.pk).delete()
+        if still_burned:
+            Attempt.objects.create(started_at=now, versions=still_burned)
         _lock_new_files(snapshot.pages)
         Snapshot.objects.create(
             version=snapshot.version,

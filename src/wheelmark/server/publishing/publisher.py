@@ -76,6 +76,8 @@ class Publisher:
     signing_log: SigningRecord
     policy: ExpiryPolicy = field(default_factory=ExpiryPolicy)
     clock: Callable[[], datetime] = timezone.now
+    resign: frozenset[int] = frozenset()
+    """Bins that the next publication signs again whatever the clock says: a recovery found that it must."""
     _state: RepositoryState | None = None
     _serial: int = 0  # published up to here
     _seen: int = 0  # looked at up to here: nothing in between changes a page
@@ -101,11 +103,14 @@ class Publisher:
             self._seen, self._looked_for_due = self._serial, float("-inf")
         serial, names = self._changed_projects()
         due_bins, due_now = self._due(now)
+        if self.resign:
+            due_bins, due_now = tuple(sorted({*due_bins, *self.resign})), True
         pages = render_pages(names, known_pages(names), serial=serial)
         if not pages and not due_now:
             self._seen = serial
             return False
         self._publish(self._state, pages, due_bins, serial=serial, now=now)
+        self.resign = frozenset()
         return True
 
     def _changed_projects(self) -> tuple[int, set[str]]:

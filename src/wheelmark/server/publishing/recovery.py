@@ -1,0 +1,350 @@
+"""`wheelmark trust recover`: bring an index back after a restored database, a lost object, or a theft of keys.
+
+It does what can be done without offline keys, and names the rest. Every step may be repeated. Nobody may publish
+meanwhile: the caller holds the publisher's lock.
+
+1. Offline roles that the store has in newer versions than the database are taken over, if the offline keys signed them.
+2. Versions of which store or log know more than the database are burned (`Attempt`), and their roles signed again.
+3. What the newest snapshot that clients may have seen does not list any more is not listed again: a file that was
+   withdrawn after the backup is held, a quarantine and a yank are put back. What it lists and the rows do not know is
+   named: the files are lost until somebody uploads them again.
+4. Pages and bins that the store has lost are rendered and signed again; a distribution that it has lost is named.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from django.core.management.color import no_style
+from django.db import connection, transaction
+from django.db.models import Max
+
+from wheelmark.errors import Fault, Refused
+from wheelmark.server.projects.journal import INDEX, record
+from wheelmark.server.projects.models import JournalEntry
+from wheelmark.server.publishing.audit import (
+    MAX_ROLE_BYTES,
+    Log,
+    Progress,
+    check_stored_metadata,
+    in_force,
+    no_progress,
+)
+from wheelmark.server.publishing.commit import begin, burned_versions
+from wheelmark.server.publishing.files import missing_files
+from wheelmark.server.publishing.keys import page_key, role_key
+from wheelmark.server.publishing.models import PublishedPage, RoleVersion
+from wheelmark.server.publishing.pages import KnownPage, render_pages
+from wheelmark.server.publishing.publisher import Publisher
+from wheelmark.server.publishing.withdrawn import Withdrawn, put_back
+from wheelmark.simple import MAX_PAGE_BYTES
+from wheelmark.store import Missing, Store
+from wheelmark.trust import BINS, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, Layout, PublicKey
+from wheelmark.trust.audit import parse_role_file, read_versions
+from wheelmark.trust.recovery import (
+    MAX_LEAP,
+    FoundVersion,
+    VersionPlan,
+    delegated,
+    expiry_and_version,
+    follows_root,
+    plan_versions,
+    signed_by,
+)
+
+RECOVERED = "index-recovered"
+"""The journal's action for a recovery; its row belongs to no project."""
+
+ROUNDS = 3
+"""A snapshot that was lost hides the bins that were: each round of publishing shows what is behind."""
+
+MAX_PUBLICATIONS = 10_000
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovery:
+    """What was done, and what somebody has to do now."""
+
+    adopted: Mapping[str, int]  # offline roles, taken over from the store: role -> version
+    burned: Mapping[str, int]
+    ignored: tuple[FoundVersion, ...]
+    pages_restored: tuple[str, ...]
+    withdrawn: Withdrawn
+    snapshot: int  # version now in force
+    remaining: tuple[Fault, ...]  # what no command can mend
+
+
+def adopt_offline_roles(store: Store) -> dict[str, int]:
+    """Take over root, targets and bins of which the store has newer versions that the offline keys signed.
+
+    Called before the online keys are opened: the newer root says which those are.
+    """
+    rows = dict(RoleVersion.objects.filter(role__in=[ROOT, TARGETS, BINS]).values_list("role", "version"))
+    root, root_version = _read(store, rows[ROOT], ROOT), rows[ROOT]
+    while (following := _read(store, root_version + 1, ROOT)) and root and follows_root(root, following):
+        root, root_version = following, root_version + 1
+    found = {ROOT: (root_version, root)}
+    for role, delegator in ((TARGETS, ROOT), (BINS, TARGETS)):
+        parent = found[delegator][1]
+        found[role] = rows[role], _read(store, rows[role], role)
+        for version in _versions_of(store, role, above=rows[role]):
+            content = _read(store, version, role)
+            if parent and content and delegated(parent, role, content):
+                found[role] = version, content
+                break
+    adopted = {}
+    for role, (version, content) in found.items():
+        if version > rows[role] and content:
+            _, expires = expiry_and_version(content)
+            RoleVersion.objects.filter(role=role).update(version=version, expires_at=expires)
+            adopted[role] = version
+    return adopted
+
+
+def recover(
+    publisher: Publisher,
+    logs: Sequence[Log],
+    *,
+    adopted: Mapping[str, int] | None = None,
+    progress: Progress = no_progress,
+) -> Recovery:
+    """See the module's text. `adopted` is what `adopt_offline_roles` gave.
+
+    Raises:
+        Refused: the current keys signed what no honest index signs (`fast-forward`): rotate them first.
+        Untrusted: the signing log is broken.
+        Unavailable: store, database or signer is away; what was done stays, call again.
+    """
+    run = _Recovery(publisher, dict(adopted or {}), progress)
+    plan = run.burn(logs)
+    withdrawn = run.compare_with_seen(plan)
+    pages = run.restore_pages()
+    run.publish(plan)
+    remaining = run.mend()
+    return Recovery(
+        adopted=run.adopted,
+        burned=plan.burned,
+        ignored=plan.ignored,
+        pages_restored=pages,
+        withdrawn=withdrawn,
+        snapshot=in_force().state.snapshot.version,
+        remaining=remaining,
+    )
+
+
+@dataclass(slots=True)
+class _Recovery:
+    publisher: Publisher
+    adopted: dict[str, int]
+    progress: Progress
+    _seen: tuple[int, bytes] | None = field(default=None)  # the newest snapshot that clients may trust
+
+    @property
+    def store(self) -> Store:
+        return self.publisher.store
+
+    def burn(self, logs: Sequence[Log]) -> VersionPlan:
+        """Write down every version that must not be used again, and let serials go on above those that were given."""
+        rows = _online_rows()
+        found = [*self._in_store(rows), *self._in_logs(logs, rows)]
+        plan = plan_versions(found, rows)
+        if plan.burned:
+            with transaction.atomic():
+                begin({**burned_versions(), **_higher(plan.burned, burned_versions())}, now=self.publisher.clock())
+        return plan
+
+    def _in_store(self, rows: Mapping[str, int]) -> Iterator[FoundVersion]:
+        """The versions above those of the rows. Only those out of reach are read, to see whether they count."""
+        snapshots = []
+        for number, stored in enumerate(self.store.list("tuf/")):
+            self.progress("listing metadata", number, 0)
+            parsed = parse_role_file(stored.key.removeprefix("tuf/"))
+            if parsed is None or parsed[0] <= rows.get(parsed[1], parsed[0]):
+                continue
+            version, role = parsed
+            if role == SNAPSHOT:
+                snapshots.append(version)
+            content = _read(self.store, version, role) if version > rows[role] + MAX_LEAP else None
+            yield FoundVersion(
+                role=role,
+                version=version,
+                current_key=content is not None and signed_by(content, self._key_of(role)),
+            )
+        self._seen = self._newest_trusted(snapshots)
+
+    def _newest_trusted(self, versions: Iterable[int]) -> tuple[int, bytes] | None:
+        for version in sorted(versions, reverse=True):
+            content = _read(self.store, version, SNAPSHOT)
+            if content is not None and signed_by(content, self._key_of(SNAPSHOT)):
+                return version, content
+        return None
+
+    def _in_logs(self, logs: Sequence[Log], rows: Mapping[str, int]) -> Iterator[FoundVersion]:
+        highest: dict[tuple[str, bool], int] = {}
+        newest_serial = 0
+        for number, entry in enumerate(entry for log in logs for entry in log):
+            self.progress("reading the signing log", number, 0)
+            newest_serial = max(newest_serial, entry.serial_to)
+            if entry.role in rows:
+                key = entry.role, entry.keyid == self._key_of(entry.role).keyid
+                highest[key] = max(entry.version, highest.get(key, 0))
+        _raise_serials(newest_serial)
+        for (role, current), version in highest.items():
+            yield FoundVersion(role=role, version=version, current_key=current)
+
+    def _key_of(self, role: str) -> PublicKey:
+        signers = self.publisher.signers
+        return (signers.publish if role in {SNAPSHOT, TIMESTAMP} else signers.bins).public
+
+    def compare_with_seen(self, plan: VersionPlan) -> Withdrawn:
+        """Put back what was withdrawn after the backup, as the newest snapshot that clients may have seen shows it."""
+        if self._seen is None:
+            return Withdrawn()
+        version, content = self._seen
+        listed = read_versions(content, f"{version}.{SNAPSHOT}.json")
+        rows = _online_rows()
+        bins: dict[str, bytes] = {}
+        for role in sorted(listed.keys() & rows.keys()):
+            body = _read(self.store, listed[role], role) if listed[role] > rows[role] else None
+            if body is not None and signed_by(body, self._key_of(role)):
+                bins[role] = body
+        return put_back(self.store, version, bins, now=self.publisher.clock(), progress=self.progress)
+
+    def restore_pages(self) -> tuple[str, ...]:
+        """Render again what the store has lost of the pages. One whose rows have changed since is published anew."""
+        restored = []
+        total, number = PublishedPage.objects.count(), 0
+        for rows in _page_batches():
+            lost = []
+            for name, sha256 in rows:
+                number += 1
+                self.progress("reading pages", number, total)
+                if not _page_is_whole(self.store, name, sha256):
+                    lost.append(name)
+            restored += lost
+            self._render_again(lost)
+        return tuple(restored)
+
+    def _render_again(self, names: Sequence[str]) -> None:
+        rows = {row.name: row for row in PublishedPage.objects.filter(name__in=names)}
+        # Nothing is known of these pages, so all are rendered, each with the serial that it had.
+        for name, row in rows.items():
+            for page in render_pages([name], {}, serial=row.serial) or render_pages(
+                [name], {name: KnownPage("", row.serial)}, serial=row.serial
+            ):
+                if page.sha256 == row.sha256:
+                    self.store.put_many([(page_key(name, page.sha256), page.body)], immutable=False)
+                    break
+            else:
+                with transaction.atomic():
+                    record("page-lost", actor=INDEX, project=name, sha256=row.sha256)
+
+    def publish(self, plan: VersionPlan) -> None:
+        """Sign whatever clients may know in a higher version, and everything that changed."""
+        layout = in_force().state.layout
+        names = {name: index for index, name in enumerate(layout.bin_names)}
+        ahead = {names[role] for role in plan.burned if role in names}
+        if (self.adopted or plan.burned) and not ahead:
+            ahead = {0}  # only a bin makes a new snapshot
+        if "bins" in self.adopted or self._online_key_changed(layout):
+            ahead = set(range(layout.bin_count))
+        if plan.burned or self.adopted:
+            with transaction.atomic():
+                record(RECOVERED, actor=INDEX, project="", burned=len(plan.burned), adopted=self.adopted)
+        self._publish(ahead)
+
+    def _online_key_changed(self, layout: Layout) -> bool:
+        """Whether the first bin is signed by another key than the one that counts now."""
+        version = RoleVersion.objects.get(role=layout.bin_names[0]).version
+        content = _read(self.store, version, layout.bin_names[0])
+        return content is not None and not signed_by(content, self._key_of(layout.bin_names[0]))
+
+    def _publish(self, bins: Iterable[int]) -> None:
+        self.publisher.resign = frozenset(bins)
+        for number in range(MAX_PUBLICATIONS):
+            self.progress("publishing", number, 0)
+            if not self.publisher.publish_due():
+                return
+
+    def mend(self) -> tuple[Fault, ...]:
+        """Sign again what the store has lost or changed of bins and snapshot; what remains is for people."""
+        for number in range(ROUNDS):
+            committed = in_force()
+            report = check_stored_metadata(
+                self.store, committed, now=self.publisher.clock(), policy=None, progress=self.progress
+            )
+            damaged = _damaged(report.faults, committed.state.layout)
+            if not damaged or number == ROUNDS - 1:
+                break
+            self._publish(damaged)
+        lost = [fault for fault, _ in missing_files(self.store, read=False, progress=self.progress) if fault]
+        return (*report.faults, *lost)
+
+
+def _damaged(faults: Iterable[Fault], layout: Layout) -> set[int]:
+    """The bins that have to be signed again: those that are named by a fault, and the first for a snapshot."""
+    indexes = {name: index for index, name in enumerate(layout.bin_names)}
+    found = set()
+    for fault in faults:
+        parsed = parse_role_file(fault.field)
+        role = parsed[1] if parsed else fault.field
+        if role in indexes:
+            found.add(indexes[role])
+        elif role == SNAPSHOT:
+            found.add(0)
+    return found
+
+
+def _online_rows() -> dict[str, int]:
+    rows = RoleVersion.objects.exclude(role__in=[ROOT, TARGETS, BINS]).values_list("role", "version")
+    return dict(rows)
+
+
+def _higher(ours: Mapping[str, int], theirs: Mapping[str, int]) -> dict[str, int]:
+    return {role: max(version, theirs.get(role, 0)) for role, version in ours.items()}
+
+
+def _versions_of(store: Store, role: str, *, above: int) -> list[int]:
+    """The versions of a role in the store above one, the highest first."""
+    parsed = (parse_role_file(stored.key.removeprefix("tuf/")) for stored in store.list("tuf/"))
+    return sorted((one[0] for one in parsed if one and one[1] == role and one[0] > above), reverse=True)
+
+
+def _read(store: Store, version: int, role: str) -> bytes | None:
+    try:
+        return store.read_all(role_key(version, role), max_bytes=MAX_ROLE_BYTES)
+    except (Missing, Refused):
+        return None
+
+
+def _page_batches() -> Iterator[list[tuple[str, str]]]:
+    """Names and digests of all pages, some hundreds at a time."""
+    last = ""
+    while rows := list(
+        PublishedPage.objects.filter(name__gt=last).order_by("name").values_list("name", "sha256")[:_BATCH]
+    ):
+        yield rows
+        last = rows[-1][0]
+
+
+def _page_is_whole(store: Store, name: str, sha256: str) -> bool:
+    try:
+        return hashlib.sha256(store.read_all(page_key(name, sha256), max_bytes=MAX_PAGE_BYTES)).hexdigest() == sha256
+    except (Missing, Refused):
+        return False
+
+
+def _raise_serials(published: int) -> None:
+    """Let the journal go on above every serial that pages and logs have shown. A mirror that has seen serial 900 would
+    pass over a change with serial 600."""
+    newest = JournalEntry.objects.aggregate(newest=Max("serial"))["newest"] or 0
+    if published <= newest:
+        return
+    with transaction.atomic():
+        JournalEntry.objects.create(serial=published + 1, actor=INDEX, action=RECOVERED, project="")
+        with connection.cursor() as cursor:
+            for statement in connection.ops.sequence_reset_sql(no_style(), [JournalEntry]):
+                cursor.execute(statement)
