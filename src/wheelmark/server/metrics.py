@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from functools import partial
 
+from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.models import Count, Max, Min, Sum
 from django.utils import timezone
@@ -22,9 +23,12 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from wheelmark.errors import Untrusted
 from wheelmark.server.projects.models import File
 from wheelmark.server.projects.rules import FileState
-from wheelmark.server.publishing.models import Heartbeat, RoleVersion, Snapshot
+from wheelmark.server.publishing.log_tail import read_tail
+from wheelmark.server.publishing.models import Attempt, Heartbeat, RoleVersion, Snapshot
+from wheelmark.server.publishing.state import waiting_ceremony
 from wheelmark.server.review.models import Scan
 
 registry = CollectorRegistry()
@@ -166,9 +170,49 @@ def _publishing_metrics(now: datetime) -> Iterator[Metric]:
     if first is not None:
         expiry.add_metric(["bins-first"], (first - now).total_seconds())
     yield expiry
+    yield from _trust_metrics(now)
     heard = Heartbeat.objects.aggregate(at=Max("at"))["at"]
     if heard is not None:
         age = (now - heard).total_seconds()
         yield GaugeMetricFamily(
             "wheelmark_publisher_heard_seconds", "Since the publisher last said it lives", value=age
+        )
+
+
+def _trust_metrics(now: datetime) -> Iterator[Metric]:
+    """Versions of the offline roles, what an administrator should do, and the signing log of this machine."""
+    versions = GaugeMetricFamily("wheelmark_role_version", "Version of this role's metadata", labels=["role"])
+    for role, version in RoleVersion.objects.filter(role__in=["root", "targets", "bins"]).values_list(
+        "role", "version"
+    ):
+        versions.add_metric([role], version)
+    yield versions
+    yield GaugeMetricFamily(
+        "wheelmark_ceremony_waiting",
+        "1 when a finished ceremony waits for a publisher",
+        value=1.0 if waiting_ceremony() else 0.0,
+    )
+    dead = Attempt.objects.aggregate(count=Count("pk"), since=Min("started_at"))
+    yield GaugeMetricFamily(
+        "wheelmark_publication_attempt_seconds",
+        "Since the oldest publication began that did not end; 0 when none is open",
+        value=(now - dead["since"]).total_seconds() if dead["since"] else 0.0,
+    )
+    try:
+        tail = read_tail(settings.CONFIG.signing_log_path)
+    except (OSError, Untrusted) as error:
+        if not isinstance(error, FileNotFoundError):  # another machine signs, and has it
+            yield GaugeMetricFamily(
+                "wheelmark_signing_log_whole", "1 when its last lines follow one another", value=0.0
+            )
+        return
+    yield GaugeMetricFamily("wheelmark_signing_log_whole", "1 when its last lines follow one another", value=1.0)
+    yield GaugeMetricFamily(
+        "wheelmark_signing_log_bytes", "Length of this machine's signing log", value=float(tail.size)
+    )
+    if tail.last is not None:
+        yield GaugeMetricFamily(
+            "wheelmark_signing_log_age_seconds",
+            "Since the last line of this machine's signing log",
+            value=(now - tail.last.at).total_seconds(),
         )

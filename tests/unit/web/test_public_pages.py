@@ -16,7 +16,7 @@ from support.web import HELD_VERSION, a_maintainer, client_of, held_file, logged
 from wheelmark.server.projects.lifecycle import set_status, transition, yank
 from wheelmark.server.projects.models import File, Project, ProjectStatus, Release
 from wheelmark.server.projects.rules import FileState
-from wheelmark.server.publishing.models import Heartbeat, PublishedFile, RoleVersion
+from wheelmark.server.publishing.models import Heartbeat, PublishedFile, RoleVersion, Snapshot
 
 pytestmark = pytest.mark.django_db
 
@@ -229,6 +229,36 @@ def test_trust_page_names_what_has_expired(index: FoundedIndex, client: Client) 
     assert "is current" in text(client, "/trust/")
     RoleVersion.objects.filter(role="snapshot").update(expires_at=timezone.now() - timedelta(days=1))
     assert "Expired: snapshot." in text(client, "/trust/")
+
+
+def test_trust_page_names_every_key_and_the_snapshot_so_that_two_people_can_compare(
+    index: FoundedIndex, client: Client
+) -> None:
+    page = text(client, "/trust/")
+    for keyid in (index.signers.bins.keyid, index.signers.publish.keyid):
+        assert keyid in page
+    snapshot = Snapshot.current()
+    assert snapshot is not None
+    assert snapshot.sha256 in page
+    assert f'href="/tuf/{snapshot.version}.snapshot.json"' in page
+
+
+def test_trust_page_tells_administrators_what_to_do_and_nobody_else(index: FoundedIndex, client: Client) -> None:
+    RoleVersion.objects.update(expires_at=timezone.now() + timedelta(days=30))
+    admin = client_of(logged_in_user("root", is_administrator=True))
+    page = text(admin, "/trust/")
+    assert "For administrators" in page
+    assert "root, targets, bins will expire, the first in 29 days" in page
+    assert "wheelmark trust ceremony begin --renew" in page
+    for other in (client, client_of(logged_in_user("eve")), client_of(logged_in_user("mod", is_moderator=True))):
+        assert "For administrators" not in text(other, "/trust/")
+
+
+def test_trust_page_without_the_offline_files_still_says_what_is_current(index: FoundedIndex, client: Client) -> None:
+    index.store.delete("tuf/1.targets.json")
+    page = text(client, "/trust/")
+    assert "The root cannot be read just now" in page
+    assert "bins list the project pages" in page
 
 
 def test_journal_of_strangers_is_without_names_and_that_of_moderators_is_whole(

@@ -7,12 +7,11 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from wheelmark.errors import Fault
-from wheelmark.server.commands import trust_audit, trust_log
+from wheelmark.server.commands import trust_audit, trust_log, trust_status
 
 EXIT_FAULTS = 1
 
@@ -25,10 +24,9 @@ def main(argv: Sequence[str]) -> int:
     init = commands.add_parser(
         "init", help="make keys and the first signed metadata; does nothing on an index that has them"
     )
-    status = commands.add_parser("status", help="roles, versions, expiries, keys, and what should be done")
-    for command in (init, status):
-        command.add_argument("--data", type=Path, metavar="DIR", help="the data folder")
-        command.add_argument("--json", action="store_true", help="for machines")
+    init.add_argument("--data", type=Path, metavar="DIR", help="the data folder")
+    init.add_argument("--json", action="store_true", help="for machines")
+    trust_status.add_parser(commands)
 
     verify = commands.add_parser("verify", help="check a whole published index as a client would")
     verify.add_argument("index", metavar="URL", help="address of the Simple API: https://host/simple/")
@@ -50,9 +48,9 @@ def main(argv: Sequence[str]) -> int:
         if arguments.root is None:
             verify.error("the trusted root is needed: --root FILE or WHEELMARK_ROOT")
         return _verify(arguments.index, Path(arguments.root), include_files=arguments.files, as_json=arguments.json)
-    if arguments.command == "init":
-        return _init(arguments.data, as_json=arguments.json)
-    return _status(arguments.data, as_json=arguments.json)
+    if arguments.command == "status":
+        return trust_status.run(arguments)
+    return _init(arguments.data, as_json=arguments.json)
 
 
 def _init(data: Path | None, *, as_json: bool) -> int:
@@ -88,73 +86,6 @@ def _prepare(config: Any) -> None:
     from wheelmark.server.founding import prepare_folders
 
     prepare_folders(config)
-
-
-def _status(data: Path | None, *, as_json: bool) -> int:
-    from wheelmark.server.bootstrap import bootstrap_existing
-
-    config = bootstrap_existing(data)
-
-    from django.utils import timezone
-
-    from wheelmark.server.publishing.rows import load_state
-    from wheelmark.trust import ExpiryPolicy, due_for_resigning
-
-    state, serial = load_state()
-    now = timezone.now()
-    due = due_for_resigning(state, now, ExpiryPolicy())
-    roles = {
-        **{name: (role.version, role.expires_at) for name, role in state.offline.items()},
-        "snapshot": (state.snapshot.version, state.snapshot.expires_at),
-        "timestamp": (state.timestamp.version, state.timestamp.expires_at),
-    }
-    bins = {
-        "count": state.layout.bin_count,
-        "changed": sum(version > 1 for version in state.bin_versions),
-        "first_expires": min(state.bin_expires_at),
-    }
-    advice = _advice(
-        due.ceremony, clock_behind=due.clock_behind, expired=[n for n, (_, at) in roles.items() if at <= now]
-    )
-    if as_json:
-        shown = {name: {"version": version, "expires_at": at.isoformat()} for name, (version, at) in roles.items()}
-        signers = {"bins": config.bins_key_uri, "snapshot and timestamp": config.timestamp_key_uri}
-        print(
-            json.dumps(
-                {"roles": shown, "bins": bins, "serial": serial, "signers": signers, "advice": advice}, default=str
-            )
-        )
-        return EXIT_FAULTS if advice else 0
-    print(f"{'role':<12}{'version':>9}   expires")
-    for name, (version, at) in roles.items():
-        print(f"{name:<12}{version:>9,}   {_expiry(at, now)}")
-    print(
-        f"{bins['count']:,} bins, {bins['changed']:,} of them changed since the founding; the first expires "
-        f"{_expiry(min(state.bin_expires_at), now)}"
-    )
-    print(f"online key 1 (bins)                  {config.bins_key_uri}")
-    print(f"online key 2 (snapshot, timestamp)   {config.timestamp_key_uri}")
-    print(f"published up to journal serial {serial:,}")
-    for line in advice:
-        print(f"! {line}")
-    return EXIT_FAULTS if advice else 0
-
-
-def _expiry(at: datetime, now: datetime) -> str:
-    hours = (at - now).total_seconds() / 3600
-    when = f"in {hours / 24:.0f} days" if hours >= 48 else f"in {hours:.0f} hours" if hours >= 0 else "EXPIRED"
-    return f"{at:%Y-%m-%d %H:%M} UTC ({when})"
-
-
-def _advice(ceremony: Sequence[str], *, clock_behind: bool, expired: Sequence[str]) -> list[str]:
-    advice = []
-    if expired:
-        advice.append(f"{', '.join(expired)} expired: clients refuse this index; is `wheelmark serve` running?")
-    if ceremony:
-        advice.append(f"{', '.join(ceremony)} will expire soon: sign them again with the offline keys")
-    if clock_behind:
-        advice.append("something expires later than this machine's clock could have signed it: check the clock")
-    return advice
 
 
 def _verify(index: str, root: Path, *, include_files: bool, as_json: bool) -> int:

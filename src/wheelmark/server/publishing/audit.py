@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from wheelmark.errors import Fault, Refused, Unavailable, Untrusted
+from wheelmark.errors import Fault, Refused, Untrusted
 from wheelmark.server.publishing.audit_targets import TargetAudit
 from wheelmark.server.publishing.commit import burned_versions
 from wheelmark.server.publishing.earlier import Earlier
 from wheelmark.server.publishing.files import missing_files
 from wheelmark.server.publishing.keys import role_file_key, role_key
-from wheelmark.server.publishing.models import RoleVersion, Snapshot
-from wheelmark.server.publishing.rows import load_state
+from wheelmark.server.publishing.models import RoleVersion
+from wheelmark.server.publishing.state import InForce, in_force
 from wheelmark.store import Missing, Store
 from wheelmark.trust import (
     ROOT,
@@ -29,7 +29,6 @@ from wheelmark.trust import (
     ExpiryPolicy,
     LogEntry,
     MetadataReport,
-    RepositoryState,
     check_metadata_set,
 )
 from wheelmark.trust.audit import Faults, compare_versions, parse_role_file, versions_ahead
@@ -39,8 +38,6 @@ MAX_ROLE_BYTES = 64 * 1024 * 1024
 
 LOOK_AGAIN_SECONDS = 2.0
 """A publication that is under way is in the log a moment before it is in the database."""
-
-_LOOKS = 8
 
 Progress = Callable[[str, int, int], None]  # what, how many are done, how many there are (0: unknown)
 Log = Iterable[LogEntry]
@@ -64,29 +61,6 @@ class AuditReport:
     files: int  # distributions whose bytes were read, or looked for
     faults: tuple[Fault, ...]
     fault_count: int
-
-
-@dataclass(frozen=True, slots=True)
-class InForce:
-    """One committed snapshot with the state that belongs to it."""
-
-    timestamp: bytes
-    serial: int
-    state: RepositoryState
-
-
-def in_force() -> InForce:
-    """What is committed now: rows that belong together, also while the publisher goes on.
-
-    Raises:
-        Unavailable: the index is not founded, or it never stood still.
-    """
-    for _ in range(_LOOKS):
-        before = Snapshot.current()
-        state, serial = load_state()
-        if before is not None and state.timestamp.version == before.timestamp_version:
-            return InForce(bytes(before.timestamp), serial, state)
-    raise Unavailable("the snapshot changed at every look; try again", code="snapshot-moves")
 
 
 def audit(

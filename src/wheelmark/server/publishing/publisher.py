@@ -33,6 +33,7 @@ from wheelmark.server.publishing.pages import RenderedPage, render_pages
 from wheelmark.server.publishing.rows import bin_contents, known_pages, load_state, role_rows
 from wheelmark.server.publishing.signing import named_keys, online_signers
 from wheelmark.server.publishing.signing_log import SigningLog, SigningRecord
+from wheelmark.server.publishing.warnings import DailyWarnings
 from wheelmark.server.stores import current_store
 from wheelmark.store import Store
 from wheelmark.trust import (
@@ -78,6 +79,7 @@ class Publisher:
     clock: Callable[[], datetime] = timezone.now
     resign: frozenset[int] = frozenset()
     """Bins that the next publication signs again whatever the clock says: a recovery found that it must."""
+    warnings: DailyWarnings = field(default_factory=DailyWarnings)
     _state: RepositoryState | None = None
     _serial: int = 0  # published up to here
     _seen: int = 0  # looked at up to here: nothing in between changes a page
@@ -126,10 +128,7 @@ class Publisher:
         if time.monotonic() - self._looked_for_due < DUE_SECONDS or self._state is None:
             return (), False
         due = due_for_resigning(self._state, now, self.policy)
-        if due.clock_behind:
-            log.warning("the clock is behind what was signed before; publishing goes on, look at the clock")
-        if due.ceremony:
-            log.warning("offline roles expire soon: hold a ceremony", roles=list(due.ceremony))
+        self.warnings.say(due, self._state, now)
         if len(due.bins) <= RESIGN_BATCH:
             self._looked_for_due = time.monotonic()
         return due.bins[:RESIGN_BATCH], bool(due.bins) or due.snapshot or due.timestamp

@@ -29,7 +29,6 @@ from wheelmark.server.publishing.audit import (
     Log,
     Progress,
     check_stored_metadata,
-    in_force,
     no_progress,
 )
 from wheelmark.server.publishing.commit import begin, burned_versions
@@ -38,6 +37,7 @@ from wheelmark.server.publishing.keys import page_key, role_key
 from wheelmark.server.publishing.models import PublishedPage, RoleVersion
 from wheelmark.server.publishing.pages import KnownPage, render_pages
 from wheelmark.server.publishing.publisher import Publisher
+from wheelmark.server.publishing.state import in_force
 from wheelmark.server.publishing.withdrawn import Withdrawn, put_back
 from wheelmark.simple import MAX_PAGE_BYTES
 from wheelmark.store import Missing, Store

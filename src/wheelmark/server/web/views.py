@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from urllib.parse import quote
 
+from django.conf import settings
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect, render
@@ -14,11 +16,12 @@ from django.views.decorators.http import require_POST, require_safe
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from wheelmark.errors import WheelmarkError
+from wheelmark.errors import Unavailable, WheelmarkError
 from wheelmark.server.accounts.permissions import may, require
 from wheelmark.server.accounts.rules import Action
 from wheelmark.server.projects.models import Project
 from wheelmark.server.projects.rules import FileState
+from wheelmark.server.publishing.outlook import read_outlook
 from wheelmark.server.stores import current_store
 from wheelmark.server.web import queries, wording
 from wheelmark.server.web.about import about
@@ -26,6 +29,7 @@ from wheelmark.server.web.addresses import addresses
 from wheelmark.server.web.descriptions import rendered
 from wheelmark.server.web.gate import says_why
 from wheelmark.server.web.root import RootKeys, read_root
+from wheelmark.trust.outlook import Advice
 
 THEME_COOKIE = "wheelmark_theme"
 THEME_SECONDS = 365 * 86_400
@@ -132,10 +136,20 @@ def trust(request: HttpRequest) -> HttpResponse:
         "lines": lines,
         "bins": bins,
         "root": keys,
+        "bin_keys": keys.roles.get("bins-*") if keys else None,
         "expired": [line["name"] for line in lines if (row := roles.get(str(line["name"]))) and row.expires_at <= now],
+        "advice": _advice(now) if may(request.user, Action.MANAGE_USERS) else (),
         **addresses(),
     }
     return render(request, "web/trust.html", context)
+
+
+def _advice(now: datetime) -> tuple[Advice, ...]:
+    """What an administrator should do about signatures and keys; the page is whole without it."""
+    try:
+        return read_outlook(current_store(), settings.CONFIG.signing_log_path, now=now).advice
+    except Unavailable:
+        return ()
 
 
 _PURPOSES = (
