@@ -21,7 +21,8 @@ from wheelmark.server.projects.lifecycle import set_status, transition, yank
 from wheelmark.server.projects.models import File, JournalEntry, Project, ProjectStatus, Release
 from wheelmark.server.projects.rules import FileState
 from wheelmark.server.publishing.keys import file_key, page_key, role_key
-from wheelmark.server.publishing.models import Attempt, PublishedPage, RoleVersion, Snapshot
+from wheelmark.server.publishing.models import Attempt, PublishedPage, Repository, RoleVersion, Snapshot
+from wheelmark.server.publishing.recovery import adopt_offline_roles
 from wheelmark.server.publishing.rows import load_state
 from wheelmark.store import Conflict
 from wheelmark.trust import (
@@ -370,6 +371,25 @@ def test_lost_page_whose_rows_have_changed_is_published_anew(rehearsal: Rehearsa
     assert done.pages_restored == ("alpha",)
     assert PublishedPage.objects.get(name="alpha").sha256 != row.sha256
     all_is_well(rehearsal)
+
+
+def test_page_that_a_thief_wrote_into_store_and_rows_gives_way_to_what_the_files_give(rehearsal: Rehearsal) -> None:
+    sha256 = hashlib.sha256(EVIL_PAGE).hexdigest()
+    rehearsal.store.put_many([(page_key("alpha", sha256), EVIL_PAGE)], immutable=True)
+    PublishedPage.objects.filter(name="alpha").update(sha256=sha256, size=len(EVIL_PAGE))
+    assert "page-differs" in rehearsal.codes()
+    assert rehearsal.recover().pages_restored == ("alpha",)
+    assert rehearsal.sees("alpha") == {"alpha": [ALPHA]}
+    all_is_well(rehearsal)
+
+
+def test_database_from_before_another_number_of_bins_is_refused_and_nothing_is_taken_over(rehearsal: Rehearsal) -> None:
+    rehearsal.hold_ceremony(bins=a_key(), publish=a_key())
+    Repository.objects.update(bit_length=4)
+    with pytest.raises(Refused) as caught:
+        adopt_offline_roles(rehearsal.store)
+    assert caught.value.code == "layout-changed"
+    assert "expected a database of the 8 bins" in str(caught.value)
 
 
 def test_lost_distribution_and_lost_offline_role_are_named(rehearsal: Rehearsal) -> None:

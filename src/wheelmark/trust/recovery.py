@@ -131,3 +131,18 @@ def expiry_and_version(content: bytes) -> tuple[int, datetime]:
     except (RepositoryError, ValueError) as error:
         raise Untrusted(f"expected TUF metadata, got none: {error}", code="metadata-form") from error
     return signed.version, signed.expires
+
+
+def bit_length_of(bins: bytes) -> int:
+    """The number of bins, as a power of two, that a `bins` file delegates to.
+
+    Raises:
+        Untrusted: it is no such file (`metadata-form`).
+    """
+    try:
+        delegations = Metadata[Targets].from_bytes(bins).signed.delegations
+        if delegations is None or delegations.succinct_roles is None:
+            raise ValueError("no succinct roles")
+        return delegations.succinct_roles.bit_length
+    except (RepositoryError, ValueError, AttributeError) as error:
+        raise Untrusted(f"expected the file of bins, got none: {error}", code="metadata-form") from error

@@ -113,6 +113,7 @@ def _print_audit(report: AuditReport) -> None:
 def _recover(arguments: argparse.Namespace, config: Config) -> int:
     from django.utils import timezone
 
+    from wheelmark.server.logs import configure_logs
     from wheelmark.server.publishing.lock import publisher_lock
     from wheelmark.server.publishing.publisher import Publisher
     from wheelmark.server.publishing.recovery import adopt_offline_roles, recover
@@ -120,6 +121,7 @@ def _recover(arguments: argparse.Namespace, config: Config) -> int:
     from wheelmark.server.publishing.signing_log import SigningLog
     from wheelmark.server.stores import current_store
 
+    configure_logs(config.log_format, process="recover")  # to stderr: what is printed may go into a pipe
     lock = publisher_lock(config)
     if not lock.acquire():
         raise Unavailable(

@@ -95,7 +95,13 @@ class TargetAudit:
                 served.setdefault(page, {})[filename] = (sha256, size)
         for name, row in sorted(pages.items()):
             yield from self._page(name, row, served.get(name, {}))
-        yield from _differing(pages)
+        for name in pages_unlike_rows(pages):
+            yield Fault(
+                "page-differs",
+                name,
+                "expected the page that the rows of project, releases and files give, got another: rows were changed "
+                "without a journal row, or the page was",
+            )
 
     def _page(self, name: str, row: PublishedPage, served: Mapping[str, tuple[str, int]]) -> Iterator[Fault]:
         try:
@@ -154,22 +160,17 @@ class TargetAudit:
         return list(unjournalled(earlier.version, before, signed, project_of=project_of, journalled=journalled))
 
 
-def _differing(pages: Mapping[str, PublishedPage]) -> Iterator[Fault]:
+def pages_unlike_rows(pages: Mapping[str, PublishedPage]) -> list[str]:
     """Pages that the rows would render otherwise, although no journal row waits to be published."""
+    found: set[str] = set()
     for names in _batches(pages):
         known = {name: KnownPage(pages[name].sha256, pages[name].serial) for name in names}
         differing = {page.name for page in render_pages(names, known, serial=0)}
         current = Snapshot.current()
-        if not differing or current is None:
-            continue
-        waiting = _asks_for_a_page(JournalEntry.objects.filter(project__in=differing, serial__gt=current.serial))
-        for name in sorted(differing - set(waiting.values_list("project", flat=True))):
-            yield Fault(
-                "page-differs",
-                name,
-                "expected the page that the rows of project, releases and files give, got another: rows were changed "
-                "without a journal row, or the page was",
-            )
+        if differing and current is not None:
+            rows = JournalEntry.objects.filter(project__in=differing, serial__gt=current.serial)
+            found |= differing - set(_asks_for_a_page(rows).values_list("project", flat=True))
+    return sorted(found)
 
 
 def _asks_for_a_page(rows: QuerySet[JournalEntry]) -> QuerySet[JournalEntry]:

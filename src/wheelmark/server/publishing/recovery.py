@@ -8,7 +8,8 @@ meanwhile: the caller holds the publisher's lock.
 3. What the newest snapshot that clients may have seen does not list any more is not listed again: a file that was
    withdrawn after the backup is held, a quarantine and a yank are put back. What it lists and the rows do not know is
    named: the files are lost until somebody uploads them again.
-4. Pages and bins that the store has lost are rendered and signed again; a distribution that it has lost is named.
+4. Pages and bins that the store has lost are rendered and signed again; so are pages that are not what the rows of
+   projects, releases and files give. A distribution that it has lost is named.
 """
 
 from __future__ import annotations
@@ -31,10 +32,11 @@ from wheelmark.server.publishing.audit import (
     check_stored_metadata,
     no_progress,
 )
+from wheelmark.server.publishing.audit_targets import pages_unlike_rows
 from wheelmark.server.publishing.commit import begin, burned_versions
 from wheelmark.server.publishing.files import missing_files
 from wheelmark.server.publishing.keys import page_key, role_key
-from wheelmark.server.publishing.models import PublishedPage, RoleVersion
+from wheelmark.server.publishing.models import PublishedPage, Repository, RoleVersion
 from wheelmark.server.publishing.pages import KnownPage, render_pages
 from wheelmark.server.publishing.publisher import Publisher
 from wheelmark.server.publishing.state import in_force
@@ -47,6 +49,7 @@ from wheelmark.trust.recovery import (
     MAX_LEAP,
     FoundVersion,
     VersionPlan,
+    bit_length_of,
     delegated,
     expiry_and_version,
     follows_root,
@@ -81,6 +84,9 @@ def adopt_offline_roles(store: Store) -> dict[str, int]:
     """Take over root, targets and bins of which the store has newer versions that the offline keys signed.
 
     Called before the online keys are opened: the newer root says which those are.
+
+    Raises:
+        Refused: the number of bins was changed meanwhile (`layout-changed`).
     """
     rows = dict(RoleVersion.objects.filter(role__in=[ROOT, TARGETS, BINS]).values_list("role", "version"))
     root, root_version = _read(store, rows[ROOT], ROOT), rows[ROOT]
@@ -95,6 +101,7 @@ def adopt_offline_roles(store: Store) -> dict[str, int]:
             if parent and content and delegated(parent, role, content):
                 found[role] = version, content
                 break
+    _check_layout(found[BINS][1])
     adopted = {}
     for role, (version, content) in found.items():
         if version > rows[role] and content:
@@ -102,6 +109,19 @@ def adopt_offline_roles(store: Store) -> dict[str, int]:
             RoleVersion.objects.filter(role=role).update(version=version, expires_at=expires)
             adopted[role] = version
     return adopted
+
+
+def _check_layout(bins: bytes | None) -> None:
+    """A database from before a change of the number of bins does not know where its pages belong."""
+    repository = Repository.objects.get()
+    bits = bit_length_of(bins) if bins else repository.bit_length
+    if bits != repository.bit_length:
+        raise Refused.because(
+            "layout-changed",
+            "database",
+            f"expected a database of the {2**bits:,} bins that the offline keys delegate to, "
+            f"got one of {2**repository.bit_length:,}: restore a backup from after that ceremony",
+        )
 
 
 def recover(
@@ -214,33 +234,33 @@ class _Recovery:
         return put_back(self.store, version, bins, now=self.publisher.clock(), progress=self.progress)
 
     def restore_pages(self) -> tuple[str, ...]:
-        """Render again what the store has lost of the pages. One whose rows have changed since is published anew."""
-        restored = []
+        """Render again what the store has lost of the pages, and what is not as the rows would render it."""
+        restored: list[str] = []
         total, number = PublishedPage.objects.count(), 0
         for rows in _page_batches():
             lost = []
-            for name, sha256 in rows:
+            for row in rows:
                 number += 1
                 self.progress("reading pages", number, total)
-                if not _page_is_whole(self.store, name, sha256):
-                    lost.append(name)
-            restored += lost
+                if not _page_is_whole(self.store, row.name, row.sha256):
+                    lost.append(row)
             self._render_again(lost)
+            unlike = pages_unlike_rows({row.name: row for row in rows})
+            for name in unlike:
+                with transaction.atomic():
+                    record("page-unlike-rows", actor=INDEX, project=name)
+            restored += sorted({*unlike, *(row.name for row in lost)})
         return tuple(restored)
 
-    def _render_again(self, names: Sequence[str]) -> None:
-        rows = {row.name: row for row in PublishedPage.objects.filter(name__in=names)}
-        # Nothing is known of these pages, so all are rendered, each with the serial that it had.
-        for name, row in rows.items():
-            for page in render_pages([name], {}, serial=row.serial) or render_pages(
-                [name], {name: KnownPage("", row.serial)}, serial=row.serial
-            ):
-                if page.sha256 == row.sha256:
-                    self.store.put_many([(page_key(name, page.sha256), page.body)], immutable=False)
+    def _render_again(self, lost: Iterable[PublishedPage]) -> None:
+        """Put back the bytes of these pages, where the rows still give them; the others are published anew."""
+        for row in lost:
+            # As if nothing was known of it, and then as if its last file had gone: one of them is what it was.
+            for known in ({}, {row.name: KnownPage("", row.serial)}):
+                page = next(iter(render_pages([row.name], known, serial=row.serial)), None)
+                if page is not None and page.sha256 == row.sha256:
+                    self.store.put_many([(page_key(row.name, page.sha256), page.body)], immutable=False)
                     break
-            else:
-                with transaction.atomic():
-                    record("page-lost", actor=INDEX, project=name, sha256=row.sha256)
 
     def publish(self, plan: VersionPlan) -> None:
         """Sign whatever clients may know in a higher version, and everything that changed."""
@@ -320,14 +340,12 @@ def _read(store: Store, version: int, role: str) -> bytes | None:
         return None
 
 
-def _page_batches() -> Iterator[list[tuple[str, str]]]:
-    """Names and digests of all pages, some hundreds at a time."""
+def _page_batches() -> Iterator[list[PublishedPage]]:
+    """All pages by name, some hundreds at a time."""
     last = ""
-    while rows := list(
-        PublishedPage.objects.filter(name__gt=last).order_by("name").values_list("name", "sha256")[:_BATCH]
-    ):
+    while rows := list(PublishedPage.objects.filter(name__gt=last).order_by("name")[:_BATCH]):
         yield rows
-        last = rows[-1][0]
+        last = rows[-1].name
 
 
 def _page_is_whole(store: Store, name: str, sha256: str) -> bool:

@@ -1,0 +1,121 @@
+"""The runbooks' commands as an administrator types them, on an index of real processes (docs/how-to/recover.md), and
+an unmodified TUF client over HTTP that knew the state before.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from tuf.ngclient import Updater  # type: ignore[attr-defined]  # tuf re-exports without saying so
+
+from support.distributions import build_wheel
+from support.server import RunningIndex
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[RunningIndex]:
+    with RunningIndex(tmp_path / "data") as running:
+        yield running
+
+
+def published(index: RunningIndex, name: str, token: str) -> str:
+    filename = f"{name}-1.0-py3-none-any.whl"
+    answer = index.upload(filename, build_wheel(name, "1.0"), token=token)
+    assert answer.status == 200, answer.data
+    index.wait_published(name, filename)
+    return filename
+
+
+def client_sees(index: RunningIndex, root: bytes, folder: Path, *names: str) -> dict[str, list[str] | None]:
+    """What python-tuf's client, with its memory in this folder, gets of these projects."""
+    folder.mkdir(exist_ok=True)
+    updater = Updater(
+        metadata_dir=str(folder),
+        metadata_base_url=f"{index.base_url}/tuf/",
+        target_base_url=f"{index.base_url}/tuf/targets/",
+        target_dir=str(folder),
+        bootstrap=root,
+    )
+    updater.refresh()
+    seen: dict[str, list[str] | None] = {}
+    for name in names:
+        target = updater.get_targetinfo(f"simple/{name}/index.json")
+        page = json.loads(Path(updater.download_target(target)).read_bytes()) if target else None
+        seen[name] = [file["filename"] for file in page["files"]] if page else None
+    return seen
+
+
+def back_up(database: Path, copy: Path) -> None:
+    """What `sqlite3 … ".backup"` does while the index runs."""
+    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+
+
+def restore(copy: Path, database: Path) -> None:
+    for beside in database.parent.glob(f"{database.name}-*"):
+        beside.unlink()
+    database.write_bytes(copy.read_bytes())
+
+
+def test_index_comes_back_from_an_older_backup_of_its_database(index: RunningIndex, tmp_path: Path) -> None:
+    token, root, known = index.token(), index.root, tmp_path / "client"
+    alpha = published(index, "alpha", token)
+    database, copy = index.data / "wheelmark.sqlite3", tmp_path / "backup.sqlite3"
+    back_up(database, copy)
+    beta = published(index, "beta", token)
+    assert client_sees(index, root, known, "alpha", "beta") == {"alpha": [alpha], "beta": [beta]}
+    assert index.command("trust", "audit").returncode == 0
+    running = index.command("trust", "recover", check=False)
+    assert running.returncode != 0
+    assert "stop `wheelmark serve`" in running.stderr
+
+    index.stop()
+    restore(copy, database)
+    audited = index.command("trust", "audit", check=False)
+    assert audited.returncode == 1
+    assert "version-ahead" in audited.stderr
+    recovered = index.command("trust", "recover", "--json", check=False)
+    done = json.loads(recovered.stdout)
+    assert recovered.returncode == 1, "there is something to tell people"
+    assert [(lost["project"], lost["filename"], lost["in_store"]) for lost in done["withdrawn"]["lost"]] == [
+        ("beta", beta, True)
+    ]
+    assert done["remaining"] == []
+
+    index.start()
+    index.wait_ready()
+    assert client_sees(index, root, known, "alpha", "beta") == {"alpha": [alpha], "beta": None}
+    assert client_sees(index, root, tmp_path / "new", "alpha", "beta") == {"alpha": [alpha], "beta": None}
+    published(index, "beta", token)
+    assert client_sees(index, root, known, "beta") == {"beta": [beta]}
+    audited = index.command("trust", "audit", "--files", check=False)
+    assert (audited.returncode, audited.stderr) == (0, "")
+
+
+def test_lost_objects_of_the_store_are_made_again(index: RunningIndex, tmp_path: Path) -> None:
+    token, root, known = index.token(), index.root, tmp_path / "client"
+    alpha = published(index, "alpha", token)
+    client_sees(index, root, known, "alpha")
+    index.stop()
+    for path in (index.data / "store" / "pages" / "alpha").iterdir():
+        path.unlink()
+    newest = max((index.data / "store" / "tuf").glob("*.snapshot.json"), key=lambda path: int(path.name.split(".")[0]))
+    newest.unlink()
+    audited = index.command("trust", "audit", check=False)
+    assert audited.returncode == 1
+    assert "page-missing" in audited.stderr
+    assert "missing" in audited.stderr
+    recovered = index.command("trust", "recover", check=False)
+    assert recovered.returncode == 0, recovered.stdout + recovered.stderr
+    assert "1 pages that the store had lost" in recovered.stdout
+    index.start()
+    index.wait_ready()
+    assert client_sees(index, root, known, "alpha") == {"alpha": [alpha]}
+    assert client_sees(index, root, tmp_path / "new", "alpha") == {"alpha": [alpha]}
+    assert index.command("trust", "audit").returncode == 0
+    assert index.command("trust", "status").returncode == 0
