@@ -61,17 +61,18 @@ def plan_versions(found: Iterable[FoundVersion], committed: Mapping[str, int]) -
     """
     burned: dict[str, int] = {}
     ignored = []
-    for one in sorted(found, key=lambda one: (one.role, one.version)):
-        if one.version <= committed.get(one.role, 0):
+    for one in found:
+        known = committed.get(one.role, 0)
+        if one.version <= known:
             continue
-        if one.version <= committed.get(one.role, 0) + MAX_LEAP:
-            burned[one.role] = one.version
+        if one.version <= known + MAX_LEAP:
+            burned[one.role] = max(one.version, burned.get(one.role, 0))
         elif one.current_key:
             raise Refused.because(
                 "fast-forward",
                 one.role,
-                f"expected a version near {committed.get(one.role, 0)}, got {one.version}, signed by the current key: "
-                "it was stolen; hold a ceremony that names a new key for snapshot and timestamp, then recover again",
+                f"expected a version near {known}, got {one.version}, signed by the current key: it was stolen; "
+                "hold a ceremony that names a new key for snapshot and timestamp, then recover again",
             )
         else:
             ignored.append(one)
@@ -120,7 +121,7 @@ def delegated(delegator: bytes, role: str, content: bytes) -> bool:
     return True
 
 
-def expiry_and_version(content: bytes) -> tuple[int, datetime]:
+def version_and_expiry(content: bytes) -> tuple[int, datetime]:
     """Version and expiry of a metadata file.
 
     Raises:

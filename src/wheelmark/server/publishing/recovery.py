@@ -15,6 +15,7 @@ meanwhile: the caller holds the publisher's lock.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -22,7 +23,7 @@ from django.core.management.color import no_style
 from django.db import connection, transaction
 from django.db.models import Max
 
-from wheelmark.errors import Fault, Refused
+from wheelmark.errors import Fault, Refused, Untrusted
 from wheelmark.server.projects.journal import INDEX, record
 from wheelmark.server.projects.models import JournalEntry
 from wheelmark.server.publishing.audit import (
@@ -43,7 +44,7 @@ from wheelmark.server.publishing.state import in_force
 from wheelmark.server.publishing.withdrawn import Withdrawn, put_back
 from wheelmark.simple import MAX_PAGE_BYTES
 from wheelmark.store import Missing, Store
-from wheelmark.trust import BINS, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, Layout, PublicKey
+from wheelmark.trust import BINS, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, Layout, LogEntry, PublicKey
 from wheelmark.trust.audit import parse_role_file, read_versions
 from wheelmark.trust.recovery import (
     MAX_LEAP,
@@ -51,10 +52,10 @@ from wheelmark.trust.recovery import (
     VersionPlan,
     bit_length_of,
     delegated,
-    expiry_and_version,
     follows_root,
     plan_versions,
     signed_by,
+    version_and_expiry,
 )
 
 RECOVERED = "index-recovered"
@@ -102,12 +103,11 @@ def adopt_offline_roles(store: Store) -> dict[str, int]:
                 found[role] = version, content
                 break
     _check_layout(found[BINS][1])
-    adopted = {}
-    for role, (version, content) in found.items():
-        if version > rows[role] and content:
-            _, expires = expiry_and_version(content)
+    adopted = {role: version for role, (version, content) in found.items() if content and version > rows[role]}
+    with transaction.atomic():
+        for role in adopted:
+            version, expires = version_and_expiry(found[role][1] or b"")
             RoleVersion.objects.filter(role=role).update(version=version, expires_at=expires)
-            adopted[role] = version
     return adopted
 
 
@@ -140,7 +140,7 @@ def recover(
     """
     run = _Recovery(publisher, dict(adopted or {}), progress)
     plan = run.burn(logs)
-    withdrawn = run.compare_with_seen(plan)
+    withdrawn = run.compare_with_seen()
     pages = run.restore_pages()
     run.publish(plan)
     remaining = run.mend()
@@ -169,8 +169,7 @@ class _Recovery:
     def burn(self, logs: Sequence[Log]) -> VersionPlan:
         """Write down every version that must not be used again, and let serials go on above those that were given."""
         rows = _online_rows()
-        found = [*self._in_store(rows), *self._in_logs(logs, rows)]
-        plan = plan_versions(found, rows)
+        plan = plan_versions(itertools.chain(self._in_store(rows), self._in_logs(logs, rows)), rows)
         if plan.burned:
             with transaction.atomic():
                 begin({**burned_versions(), **_higher(plan.burned, burned_versions())}, now=self.publisher.clock())
@@ -205,7 +204,7 @@ class _Recovery:
     def _in_logs(self, logs: Sequence[Log], rows: Mapping[str, int]) -> Iterator[FoundVersion]:
         highest: dict[tuple[str, bool], int] = {}
         newest_serial = 0
-        for number, entry in enumerate(entry for log in logs for entry in log):
+        for number, entry in enumerate(_entries(logs)):
             self.progress("reading the signing log", number, 0)
             newest_serial = max(newest_serial, entry.serial_to)
             if entry.role in rows:
@@ -219,19 +218,24 @@ class _Recovery:
         signers = self.publisher.signers
         return (signers.publish if role in {SNAPSHOT, TIMESTAMP} else signers.bins).public
 
-    def compare_with_seen(self, plan: VersionPlan) -> Withdrawn:
+    def compare_with_seen(self) -> Withdrawn:
         """Put back what was withdrawn after the backup, as the newest snapshot that clients may have seen shows it."""
         if self._seen is None:
             return Withdrawn()
         version, content = self._seen
         listed = read_versions(content, f"{version}.{SNAPSHOT}.json")
         rows = _online_rows()
-        bins: dict[str, bytes] = {}
-        for role in sorted(listed.keys() & rows.keys()):
-            body = _read(self.store, listed[role], role) if listed[role] > rows[role] else None
+        ahead = [role for role in sorted(listed.keys() & rows.keys()) if listed[role] > rows[role]]
+        bins = self._trusted_bins({role: listed[role] for role in ahead})
+        return put_back(self.store, version, bins, now=self.publisher.clock())
+
+    def _trusted_bins(self, versions: Mapping[str, int]) -> Iterator[tuple[str, bytes]]:
+        """The files of these bins that the current key signed, one after the other."""
+        for number, (role, version) in enumerate(versions.items()):
+            self.progress("comparing with the newest snapshot", number, len(versions))
+            body = _read(self.store, version, role)
             if body is not None and signed_by(body, self._key_of(role)):
-                bins[role] = body
-        return put_back(self.store, version, bins, now=self.publisher.clock(), progress=self.progress)
+                yield role, body
 
     def restore_pages(self) -> tuple[str, ...]:
         """Render again what the store has lost of the pages, and what is not as the rows would render it."""
@@ -316,6 +320,16 @@ def _damaged(faults: Iterable[Fault], layout: Layout) -> set[int]:
         elif role == SNAPSHOT:
             found.add(0)
     return found
+
+
+def _entries(logs: Sequence[Log]) -> Iterator[LogEntry]:
+    try:
+        for log in logs:
+            yield from log
+    except Untrusted as error:
+        raise Untrusted(
+            f"{error}; keep the file as evidence under another name, then recover again without it", code=error.code
+        ) from error
 
 
 def _online_rows() -> dict[str, int]:

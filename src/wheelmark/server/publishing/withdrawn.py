@@ -6,7 +6,7 @@ What they do not list is not listed again before a person has looked; what only 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -62,16 +62,14 @@ class _Found:
 def put_back(
     store: Store,
     snapshot: int,
-    bins: Mapping[str, bytes],
+    bins: Iterable[tuple[str, bytes]],
     *,
     now: datetime,
-    progress: Callable[[str, int, int], None],
 ) -> Withdrawn:
     """Compare the pages of a later snapshot's bins with the rows. The caller has verified who signed the bins."""
     found = _Found()
     why = f"snapshot {snapshot}, which is newer than the restored database, does not list it"
-    for number, (role, content) in enumerate(sorted(bins.items())):
-        progress("comparing with the newest snapshot", number, len(bins))
+    for role, content in bins:
         for name, page in _changed_pages(store, read_targets(content, role)):
             with transaction.atomic():
                 _compare(store, name, page, found, now=now, why=why)
