@@ -13,10 +13,12 @@ from support.rows import a_release
 from wheelmark.errors import Refused
 from wheelmark.server.projects.lifecycle import remove_release, set_status, yank
 from wheelmark.server.projects.models import File, JournalEntry, Project, ProjectStatus
+from wheelmark.server.publishing.audit_targets import TargetAudit
 from wheelmark.server.publishing.keys import file_key, page_key, role_key
 from wheelmark.server.publishing.models import PublishedFile, PublishedPage, RoleVersion, Snapshot
 from wheelmark.server.publishing.rows import load_state
 from wheelmark.trust import ChangedBin, TargetRow, page_target_path, sign_publication
+from wheelmark.trust.audit import Faults
 from wheelmark.trust.expiry import ExpiryPolicy
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -206,15 +208,33 @@ def test_earlier_snapshot_is_found_by_version_and_time_and_its_absence_is_said(r
     assert caught.value.code == "since-collected"
 
 
-def test_publication_in_the_middle_of_the_audit_is_no_fault(rehearsal: Rehearsal) -> None:
-    """The publisher goes on while the audit reads: at each step that the audit reports, another file is published."""
-    numbers = iter(range(100))
+def test_publication_in_the_middle_of_the_audit_is_no_fault(
+    rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The publisher goes on while the audit reads: in the middle of each step, and of each bin, files are published."""
+    numbers = iter(range(1_000))
+    read_all = rehearsal.store.read_all
 
     def publish_meanwhile(what: str, done: int, total: int) -> None:
-        if what in {"comparing targets", "verifying signatures", "listing metadata"}:
-            number = next(numbers, 0)
-            if number < 12:
-                rehearsal.upload(("alpha", "beta", "gamma")[number % 3], f"3.{number}")
-                rehearsal.publish()
+        if what in {"comparing targets", "verifying signatures", "listing metadata"} and done < 3:
+            number = next(numbers)
+            rehearsal.upload(("alpha", "beta", "gamma")[number % 3], f"3.{number}")
+            rehearsal.publish()
 
+    def read_slowly(key: str, *, max_bytes: int) -> bytes:
+        """Each version of a bin is read, and before its rows are, the next one is published."""
+        body = read_all(key, max_bytes=max_bytes)
+        if ".bins-" in key and key not in read and len(read) < 12:
+            read.add(key)
+            for name in ("alpha", "beta", "gamma"):
+                rehearsal.upload(name, f"4.{next(numbers)}")
+            rehearsal.publish()
+        return body
+
+    read: set[str] = set()
     assert rehearsal.audit(progress=publish_meanwhile).faults == ()
+    monkeypatch.setattr(rehearsal.store, "read_all", read_slowly)
+    targets = TargetAudit(rehearsal.store, load_state()[0].layout, faults := Faults(), None)
+    targets.run(lambda what, done, total: None)
+    assert len(read) == 12
+    assert faults.kept == ()

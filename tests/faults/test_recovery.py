@@ -30,9 +30,15 @@ from wheelmark.trust import (
     OnlineSigner,
     OnlineSigners,
     RepositoryState,
+    RoleKeys,
     TargetRow,
+    bins_bytes,
+    bins_delegation,
+    envelope,
     page_target_path,
+    root_bytes,
     sign_publication,
+    targets_bytes,
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -314,11 +320,20 @@ def test_ceremony_that_the_restored_database_forgot_is_taken_over(rehearsal: Reh
 
 
 def test_root_in_the_store_that_the_holders_did_not_sign_is_not_taken_over(rehearsal: Rehearsal) -> None:
-    root = rehearsal.store.read_all(role_key(1, "root"), max_bytes=100_000)
-    rehearsal.store.put_many([(role_key(2, "root"), root), (role_key(5, "targets"), root)], immutable=True)
-    done = rehearsal.recover()
-    assert done.adopted == {}
-    assert RoleVersion.objects.get(role="root").version == 1
+    """A thief's own root 2, signed by all of its own keys, with targets and bins that it names."""
+    thief = RoleKeys((a_key().public,))
+    key = a_key()
+    own = RoleKeys((key.public,))
+    expires = rehearsal.index.now + POLICY.root
+    root = root_bytes(version=2, expires=expires, root=own, targets=own, snapshot=thief, timestamp=thief)
+    targets = targets_bytes(version=2, expires=expires, delegations=[bins_delegation(own)])
+    bins = bins_bytes(version=2, expires=expires, layout=load_state()[0].layout, keys=thief)
+    for role, signed in (("root", root), ("targets", targets), ("bins", bins)):
+        rehearsal.store.put_many([(role_key(2, role), envelope(signed, [key.sign(signed)]))], immutable=True)
+    assert rehearsal.recover().adopted == {}
+    assert set(RoleVersion.objects.filter(role__in=["root", "targets", "bins"]).values_list("version", flat=True)) == {
+        1
+    }
 
 
 def test_signatures_of_the_signing_log_alone_burn_versions_too(rehearsal: Rehearsal) -> None:

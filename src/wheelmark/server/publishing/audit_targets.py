@@ -23,7 +23,7 @@ from wheelmark.trust import Layout, TargetRow
 from wheelmark.trust.audit import Faults, changed_paths, compare_targets, read_targets, unjournalled
 
 _MAX_BIN_BYTES = 5_000_000
-_LOOKS = 5
+_LOOKS = 20
 """Looks at a bin that is published again while it is compared."""
 
 _BATCH = 500
@@ -62,13 +62,15 @@ class TargetAudit:
 
     def _settled(self, index: int, role: str) -> list[Fault]:
         """The faults of a bin, found while it stayed the same: its rows and its version change in one commit."""
-        for look in range(_LOOKS):
+        for _ in range(_LOOKS):
             version = _version(role)
             faults, pages = self._bin(index, role, version)
-            if not faults or _version(role) == version or look == _LOOKS - 1:
-                break
-        self.pages += pages
-        return faults
+            if not faults or _version(role) == version:
+                self.pages += pages
+                return faults
+        return [
+            Fault("bin-moves", role, f"expected one of {_LOOKS} looks without a publication, got none; audit again")
+        ]
 
     def _bin(self, index: int, role: str, version: int) -> tuple[list[Fault], int]:
         name = f"{version}.{role}.json"
