@@ -58,10 +58,14 @@ def test_most_urgent_stands_first() -> None:
         waiting_ceremony="0123456789",
         root_ring=Keyring(1, ("k",)),
     )
-    found = advise(Repository.founded().state, observed, now=NOON, policy=POLICY)
+    state = Repository.founded().state
+    soon = replace(state.offline["root"], expires_at=NOON + 10 * DAY)
+    state = replace(state, offline={**state.offline, "root": soon})
+    found = advise(state, observed, now=NOON, policy=POLICY)
     assert [advice.code for advice in found] == [
         "cannot-sign",
         "signing-log",
+        "expires-soon",
         "timestamp-old",
         "ceremony-waiting",
         "root-alone",
