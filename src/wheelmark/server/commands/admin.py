@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from wheelmark.errors import Refused, WheelmarkError
 from wheelmark.server.bootstrap import bootstrap_existing
+from wheelmark.server.commands.garbage import collect_garbage
 
 if TYPE_CHECKING:  # the rows can be imported once Django is set up
     from wheelmark.server.accounts.models import ApiToken, User
@@ -244,7 +245,7 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--data", type=Path, metavar="DIR", help="the data folder (WHEELMARK_DATA; default: data)")
     common.add_argument("--json", action="store_true", help="print JSON")
     parser = argparse.ArgumentParser(
-        prog="wheelmark admin", description="Users, tokens, projects and held files, for the operator."
+        prog="wheelmark admin", description="Users, tokens, projects, held files and the store, for the operator."
     )
     groups = parser.add_subparsers(required=True, metavar="GROUP")
     _add_users(_group(groups, "user", "who may log in"), common)
@@ -273,6 +274,14 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("filename", metavar="FILENAME")
         command.add_argument("--reason", required=True)
         command.set_defaults(decision=decision)
+    garbage = _command(
+        groups,
+        common,
+        "collect-garbage",
+        collect_garbage,
+        "delete what no kept snapshot names; it is done hourly anyway",
+    )
+    garbage.add_argument("--dry-run", action="store_true", help="delete nothing, only count")
     return parser
 
 

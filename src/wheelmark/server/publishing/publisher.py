@@ -26,6 +26,7 @@ from wheelmark.server.changes import DatabaseChanges
 from wheelmark.server.projects.journal import INDEX
 from wheelmark.server.projects.models import JournalEntry
 from wheelmark.server.publishing.commit import NewSnapshot, begin, burned_versions, commit
+from wheelmark.server.publishing.garbage import collecting
 from wheelmark.server.publishing.keys import page_key, role_file_key
 from wheelmark.server.publishing.lock import publisher_lock
 from wheelmark.server.publishing.models import Heartbeat
@@ -205,9 +206,10 @@ def run(stop: threading.Event) -> None:
             store = current_store()
             publisher = Publisher(store, online_signers(settings.CONFIG, named_keys(store)), signing_log)
             log.info("publisher holds the lock")
-            while not stop.is_set() and lock.held():
-                _work(publisher, stop)
-                failures = 0
+            with collecting(store):
+                while not stop.is_set() and lock.held():
+                    _work(publisher, stop)
+                    failures = 0
         except (WheelmarkError, DatabaseError) as error:
             delay = BACK_OFF_SECONDS[min(failures, len(BACK_OFF_SECONDS) - 1)]
             failures += 1
