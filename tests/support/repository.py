@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -17,6 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
 
+import zstandard
 from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]  # re-exported without saying so
 from tuf.api.metadata import (  # type: ignore[attr-defined]  # tuf re-exports without saying so
     DelegatedRole,
@@ -194,6 +196,7 @@ class IndexServer:
     def __init__(self, repository: SignedRepository, hostile: Hostile | None = None) -> None:
         self.objects: Mapping[str, bytes] = repository.objects
         self.hostile = hostile
+        self.makes_deltas = False
         self.requests: list[str] = []
         self._server = _QuietServer(("127.0.0.1", 0), self._handler())
         self.origin = f"http://127.0.0.1:{self._server.server_port}"
@@ -213,7 +216,7 @@ class IndexServer:
     def answer(self, path: str, accept_encoding: str) -> Answer:
         """The answer to a GET of `path`."""
         self.requests.append(path)
-        true = self.objects.get(path)
+        true = self.objects.get(path) or (self._delta(path) if self.makes_deltas else None)
         said = self.hostile(path, true) if self.hostile is not None else None
         if isinstance(said, Answer):
             return said
@@ -223,6 +226,12 @@ class IndexServer:
         if path.endswith(".json") and "gzip" in accept_encoding:
             return Answer(200, {"Content-Encoding": "gzip"}, gzip.compress(body, 1))
         return Answer(200, {}, body)
+
+    def _delta(self, path: str) -> bytes | None:
+        """The new file, compressed with the old one as the dictionary."""
+        found = re.fullmatch(r"/tuf/deltas/(\d+)\.([a-z0-9-]+)\.from-(\d+)\.zst", path)
+        new, old = (found and self.objects.get(f"/tuf/{found[group]}.{found[2]}.json") for group in (1, 3))
+        return None if new is None or old is None else a_delta(old, new)
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         index = self
@@ -264,6 +273,12 @@ class _QuietServer(ThreadingHTTPServer):
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Clients that hang up in the middle are what these tests are about."""
+
+
+def a_delta(old: bytes, new: bytes) -> bytes:
+    """`new` as a zstd frame whose dictionary is `old`."""
+    dictionary = zstandard.ZstdCompressionDict(old, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+    return zstandard.ZstdCompressor(dict_data=dictionary).compress(new)
 
 
 def flipped(raw: bytes) -> bytes:

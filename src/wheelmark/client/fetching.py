@@ -41,6 +41,7 @@ class Kind(Enum):
     """What is fetched, because not all may arrive in the same way."""
 
     METADATA = "metadata"  # TUF metadata and pages: small, may be compressed, never redirected
+    DELTA = "delta"  # as metadata, but nobody waits long for it: the whole file can be had
     FILE = "file"  # bytes that a page names by hash: exactly as stored, perhaps redirected to an object store
 
 
@@ -52,6 +53,7 @@ class Limits:
     gap_seconds: float = 20  # between two pieces
     headers_seconds: float = 20  # until the headers are complete
     metadata_seconds: float = 60  # until a metadata file or page is complete
+    delta_seconds: float = 10  # until a delta is complete, and between two pieces of it
     grace_seconds: float = 20  # before the rate of a file counts
     min_bytes_per_second: int = 2048  # average since the start, for files
 
@@ -77,15 +79,15 @@ class Fetcher(Protocol):
         """
 
 
-def download(fetcher: Fetcher, url: str, max_bytes: int) -> bytes:
-    """A whole metadata file or page.
+def download(fetcher: Fetcher, url: str, max_bytes: int, kind: Kind = Kind.METADATA) -> bytes:
+    """A whole metadata file, delta or page.
 
     Raises:
         Untrusted: longer than `max_bytes`, which is where reading stops; or as `Fetcher.stream`.
         Unavailable: as `Fetcher.stream`.
     """
     received = bytearray()
-    with contextlib.closing(fetcher.stream(url, Kind.METADATA)) as pieces:
+    with contextlib.closing(fetcher.stream(url, kind)) as pieces:
         for piece in pieces:
             received += piece
             if len(received) > max_bytes:
@@ -109,6 +111,8 @@ class HttpFetcher:
         self._proxies = getproxies()
         self._managers: dict[str | None, urllib3.PoolManager] = {}
         self._lock = threading.Lock()
+        self.wire_bytes = dict.fromkeys(Kind, 0)
+        """Bytes of bodies as they came, still compressed, by kind: for tests, benchmarks and the curious."""
 
     def stream(self, url: str, kind: Kind) -> Generator[bytes]:
         """See `Fetcher.stream`."""
@@ -146,9 +150,12 @@ class HttpFetcher:
             "User-Agent": f"wheelmark/{__version__}",
             "Accept-Encoding": "identity" if kind is Kind.FILE else "gzip, zstd",
         }
-        timeout = urllib3.Timeout(connect=self._limits.connect_seconds, read=self._limits.gap_seconds)
-        for attempt in range(ATTEMPTS):
-            last = attempt == ATTEMPTS - 1
+        gap, attempts = self._limits.gap_seconds, ATTEMPTS
+        if kind is Kind.DELTA:
+            gap, attempts = min(gap, self._limits.delta_seconds), 1
+        timeout = urllib3.Timeout(connect=self._limits.connect_seconds, read=gap)
+        for attempt in range(attempts):
+            last = attempt == attempts - 1
             try:
                 response = self._manager(url).request(
                     "GET",
@@ -177,10 +184,13 @@ class HttpFetcher:
     def _pieces(self, response: BaseHTTPResponse, kind: Kind, started: float) -> Iterator[bytes]:
         """What arrives, as it arrives: `read1` returns after one read from the network, so that time is looked at."""
         limits, received = self._limits, 0
+        patience = limits.delta_seconds if kind is Kind.DELTA else limits.metadata_seconds
         while piece := response.read1(CHUNK_BYTES, decode_content=False):
             received += len(piece)
+            with self._lock:
+                self.wire_bytes[kind] += len(piece)
             elapsed = self._monotonic() - started
-            if kind is Kind.METADATA and elapsed > limits.metadata_seconds:
+            if kind is not Kind.FILE and elapsed > patience:
                 raise _too_slow(response.url or "")
             if elapsed > limits.grace_seconds and received < elapsed * limits.min_bytes_per_second:
                 raise _too_slow(response.url or "")
@@ -250,7 +260,7 @@ def _redirected(url: str, location: str, kind: Kind) -> str:
     """The next address. A file is known by its hash wherever it comes from; metadata is taken from the index only."""
     target = urljoin(url, location)
     allowed = ("https",) if urlsplit(url).scheme == "https" else ("http", "https")
-    if kind is Kind.METADATA or not location or urlsplit(target).scheme not in allowed:
+    if kind is not Kind.FILE or not location or urlsplit(target).scheme not in allowed:
         raise Untrusted(f"{url}: expected the bytes themselves, got a redirect to {target[:200]!r}", code="redirect")
     return target
 

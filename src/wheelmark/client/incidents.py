@@ -16,6 +16,19 @@ _ADVICE = {
     "root-fingerprint": "compare the fingerprint with the operators by another way before trusting anything",
     "egress": "take it from the verified index, or install it without wheelmark if you trust its source",
     "redirect": "ask the operators for the index's own address",
+    "hash": "try once more; if it stays, a mirror mixes files of two states: tell the index's operators",
+    "metadata": "this is no signed metadata: check the index's address, and whether a login page stands before it",
+    "encoding": "look for a proxy that compresses answers again, and tell the index's operators",
+    "endless-data": "do not go on: something sends more than was announced; tell the index's operators",
+    "file": "do not install it by another way: the bytes are not those that the index published; tell its operators",
+    "target": "tell the index's operators: what they sign is not what this version of wheelmark can verify",
+}
+# The same for what did not come.
+_ADVICE_AWAY = {
+    "offline": "go where the index can be reached, and install it once from there",
+    "offline-expired": "go where the index can be reached: what is older cannot be told from what was withheld",
+    "slow-retrieval": "try another network; somebody on the way may be holding answers up",
+    "cache": "see that this user may write there, that there is space, and that no other run hangs",
 }
 _ADVICE_ELSE = "try once more; if it stays, tell the index's operators, for a mirror or the network changes bytes"
 
@@ -35,7 +48,8 @@ class Incident:
         """The one line for standard error: what was expected, what came, what to do."""
         said = " ".join(str(self.error).split())  # whatever came from outside stays on this line
         if not self.refused:
-            return f"wheelmark: unavailable: {said}"
+            advice = _ADVICE_AWAY.get(self.error.code)
+            return f"wheelmark: unavailable: {said}" + (f"; {advice}" if advice else "")
         return f"wheelmark: refused: {said}; {_ADVICE.get(self.error.code, _ADVICE_ELSE)}"
 
 

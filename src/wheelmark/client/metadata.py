@@ -2,6 +2,9 @@
 
 An `Updater` refreshes once, is not thread-safe and must have its directory for itself. So there is one lock (threads
 and processes), and a new `Updater` only when `timestamp.json` has changed: building one parses the whole snapshot.
+
+When the index does not answer, what was verified before is used until its timestamp expires, through the same checks.
+That gives an attacker who blocks the network nothing that replaying the last answer would not give.
 """
 
 from __future__ import annotations
@@ -25,13 +28,15 @@ from tuf.api.exceptions import (
     UnsignedMetadataError,
 )
 from tuf.api.metadata import Metadata, TargetFile, Timestamp  # type: ignore[attr-defined]  # tuf re-exports without saying so
-from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig  # type: ignore[attr-defined]  # tuf re-exports without saying so
+from tuf.ngclient import Updater, UpdaterConfig  # type: ignore[attr-defined]  # tuf re-exports without saying so
 
-from wheelmark.client.fetching import Fetcher, HttpStatus, Kind, download
+from wheelmark.client.fetching import Fetcher
+from wheelmark.client.tuf_fetcher import TufFetcher
 from wheelmark.errors import Unavailable, Untrusted, WheelmarkError
 
 FRESH_SECONDS = 1.0  # one run of an installer asks for many pages at once: they come from one snapshot
 MAX_UPDATER_SECONDS = 3600.0  # so that snapshot and bins cannot expire unnoticed in a proxy that runs for weeks
+AWAY_SECONDS = 30.0  # how long an index that did not answer is not asked again
 LOCK_SECONDS = 60.0
 MAX_TIMESTAMP_BYTES = 16 * 1024
 
@@ -61,28 +66,6 @@ def converted_errors(subject: str) -> Iterator[None]:
         raise Unavailable(f"cannot read or write the metadata cache: {error}", code="cache") from error
 
 
-class TufFetcher(FetcherInterface):
-    """Our network under python-tuf's interface; remembers what the address `watched` answered last."""
-
-    def __init__(self, fetcher: Fetcher, watched: str = "") -> None:
-        self._fetcher = fetcher
-        self._watched = watched
-        self.last_answer = b""
-
-    def download_bytes(self, url: str, max_length: int) -> bytes:
-        """As python-tuf's own, without the temporary file, and closing the connection when the bound is crossed."""
-        try:
-            raw = download(self._fetcher, url, max_length)
-        except HttpStatus as error:
-            raise DownloadHTTPError(str(error), error.status) from error
-        if url == self._watched:
-            self.last_answer = raw
-        return raw
-
-    def _fetch(self, url: str) -> Iterator[bytes]:
-        return self._fetcher.stream(url, Kind.METADATA)
-
-
 class TrustedMetadata:
     """Looks targets up in metadata that is signed, unexpired and never older than what was seen before.
 
@@ -99,14 +82,16 @@ class TrustedMetadata:
         fetcher: Fetcher,
         now: Callable[[], datetime],
         monotonic: Callable[[], float] = time.monotonic,
+        notify: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._metadata_url = metadata_url
         self._timestamp_url = urljoin(metadata_url, "timestamp.json")
         self._root = trusted_root
         self._directory = directory
-        self._fetcher = TufFetcher(fetcher, watched=self._timestamp_url)
+        self._fetcher = TufFetcher(fetcher, watched=self._timestamp_url, held=directory, monotonic=monotonic)
         self._now = now
         self._monotonic = monotonic
+        self._notify = notify
         self._thread_lock = threading.Lock()
         self._updater: Updater | None = None
         self._seen_timestamp = b""
@@ -121,12 +106,23 @@ class TrustedMetadata:
             Unavailable: the network, or the metadata directory.
         """
         with self._locked(), converted_errors(target_path):
-            updater = self._fresh_updater()
+            rebuilt_before = self._fetcher.rebuilt
             try:
-                return updater.get_targetinfo(target_path)
-            except DownloadHTTPError:
-                # The bins of a superseded snapshot are deleted in time. PEP 458: begin again from the timestamp.
+                return self._look_up(target_path)
+            except RepositoryError:
+                if self._fetcher.rebuilt == rebuilt_before:
+                    raise
+                # Perhaps it was a delta that lied, and the files themselves are in order: once more without deltas.
+                self._fetcher.pause_deltas()
                 return self._new_updater().get_targetinfo(target_path)
+
+    def _look_up(self, target_path: str) -> TargetFile | None:
+        updater = self._fresh_updater()
+        try:
+            return updater.get_targetinfo(target_path)
+        except DownloadHTTPError:
+            # The bins of a superseded snapshot are deleted in time. PEP 458: begin again from the timestamp.
+            return self._new_updater().get_targetinfo(target_path)
 
     def forget(self) -> None:
         """Ask for the timestamp at the next look-up, however fresh the last one is."""
@@ -144,10 +140,19 @@ class TrustedMetadata:
                 raise Unavailable(message, code="cache") from error
 
     def _fresh_updater(self) -> Updater:
+        fresh_seconds = FRESH_SECONDS if self._fetcher.away is None else AWAY_SECONDS
+        recent = self._monotonic() - self._checked_at < fresh_seconds
+        if self._updater is not None and recent and self._now() < self._expires_at:
+            return self._updater
+        was_away, self._fetcher.away = self._fetcher.away is not None, None
+        try:
+            return self._asked_updater()
+        except (Unavailable, DownloadError) as error:
+            return self._remembered_updater(error, announced=was_away)
+
+    def _asked_updater(self) -> Updater:
         if self._updater is None:
             return self._new_updater()
-        if self._monotonic() - self._checked_at < FRESH_SECONDS and self._now() < self._expires_at:
-            return self._updater
         timestamp = self._fetcher.download_bytes(self._timestamp_url, MAX_TIMESTAMP_BYTES)
         aged = self._monotonic() - self._built_at > MAX_UPDATER_SECONDS
         if timestamp == self._seen_timestamp and self._now() < self._expires_at and not aged:
@@ -155,10 +160,33 @@ class TrustedMetadata:
             return self._updater
         return self._new_updater()
 
+    def _remembered_updater(self, reason: Exception, *, announced: bool) -> Updater:
+        """The standard's workflow over what is in the directory, with every check but that there is nothing newer.
+
+        Raises:
+            Unavailable, DownloadError: `reason`, when nothing is there or it is wrong; that it has expired is said.
+        """
+        self._fetcher.away = reason
+        try:
+            updater = self._new_updater()
+        except ExpiredMetadataError:
+            self._fetcher.away = None
+            message = f"the index does not answer ({reason}), and what was verified before has expired"
+            raise Unavailable(message, code="offline-expired") from None
+        except (WheelmarkError, RepositoryError, DownloadError, OSError):
+            self._fetcher.away = None
+            raise reason from None
+        self._checked_at = self._monotonic()
+        if not announced:
+            until = f"{self._expires_at:%Y-%m-%d %H:%M} UTC"
+            self._notify(f"the index does not answer; what was verified before is good until {until} ({reason})")
+        return updater
+
     def _new_updater(self) -> Updater:
         """A refreshed `Updater`: the whole workflow of TUF specification § 5.3 to 5.6, in its order."""
         self._updater = None  # whatever fails below, the old state is not used on
         started = self._monotonic()
+        self._sweep()
         updater = Updater(
             metadata_dir=str(self._directory),
             metadata_base_url=self._metadata_url,
@@ -174,3 +202,8 @@ class TrustedMetadata:
         self._built_at = self._checked_at = started
         self._updater = updater
         return updater
+
+    def _sweep(self) -> None:
+        """Removes what a process left that died while python-tuf was writing. We hold the lock: nobody writes now."""
+        for left in self._directory.glob("tmp*"):
+            left.unlink(missing_ok=True)

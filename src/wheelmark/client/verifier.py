@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from pathlib import Path
 from tuf.api.metadata import TargetFile  # type: ignore[attr-defined]  # tuf re-exports without saying so
 
 from wheelmark.client.address import IndexAddress
+from wheelmark.client.content import ContentCache
 from wheelmark.client.fetching import Fetcher, HttpFetcher, HttpStatus, Kind, download
 from wheelmark.client.metadata import TrustedMetadata, converted_errors
 from wheelmark.dist import NormalizedName, is_normalized
@@ -41,7 +42,8 @@ class Verifier:
 
     The chain: root → timestamp → snapshot → targets → bin → page (TUF specification § 5) → file, core metadata
     (sha256 and size in the page). `cache_dir` belongs to this index alone and should outlive the run: it holds
-    the memory against rollback.
+    the memory against rollback, and pages and files that were verified before. `content` keeps the latter elsewhere;
+    indexes may share it. `notify` gets one line for people when the index does not answer and the memory is used.
     """
 
     def __init__(
@@ -52,11 +54,19 @@ class Verifier:
         *,
         fetcher: Fetcher | None = None,
         now: Callable[[], datetime] = utc_now,
+        content: ContentCache | None = None,
+        notify: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.address = IndexAddress.parse(index_url)
         self._fetcher = fetcher or HttpFetcher()
+        self._content = content or ContentCache(cache_dir / "content")
         self._metadata = TrustedMetadata(
-            self.address.metadata_url, trusted_root, cache_dir / "metadata", fetcher=self._fetcher, now=now
+            self.address.metadata_url,
+            trusted_root,
+            cache_dir / "metadata",
+            fetcher=self._fetcher,
+            now=now,
+            notify=notify,
         )
         self._pages: OrderedDict[str, ProjectPage] = OrderedDict()  # by sha256, so nothing in it grows old
         self._pages_lock = threading.Lock()
@@ -90,24 +100,18 @@ class Verifier:
             Untrusted: more bytes than the page says, fewer, or others. What was yielded before must be thrown away.
             Unavailable: the index does not answer, or too slowly.
         """
-        held = b""
-        received = 0
-        digest = hashlib.sha256()
-        with closing(self._fetcher.stream(self.address.file_url(file), Kind.FILE)) as pieces:
-            for piece in pieces:
-                received += len(piece)
-                if received > file.size:
-                    raise _wrong(file, f"{file.size} bytes", "more")
-                digest.update(piece)
-                if held:
-                    yield held
-                held = piece
-        if received != file.size:
-            raise _wrong(file, f"{file.size} bytes", f"{received}")
-        if digest.hexdigest() != file.sha256:
-            raise _wrong(file, f"sha256 {file.sha256}", digest.hexdigest())
-        if held:
-            yield held
+        kept = self._content.pieces(file.sha256, file.size)
+        if kept is not None:
+            yield from _checked(file, kept)
+            return
+        with (
+            closing(self._fetcher.stream(self.address.file_url(file), Kind.FILE)) as arriving,
+            self._content.receiving(file.sha256, file.size) as receiving,
+        ):
+            for piece in _checked(file, arriving):
+                receiving.add(piece)
+                yield piece
+            receiving.keep()
 
     def metadata(self, file: SimpleFile) -> bytes:
         """The core metadata of a file (PEP 658), verified by the hash in the page.
@@ -119,10 +123,14 @@ class Verifier:
         """
         if file.core_metadata_sha256 is None:
             raise Refused.because("no-core-metadata", "file", f"expected core metadata for {file.filename}, got none")
+        kept = self._content.read(file.core_metadata_sha256, max_bytes=MAX_CORE_METADATA_BYTES)
+        if kept is not None:
+            return kept
         raw = download(self._fetcher, self.address.core_metadata_url(file), MAX_CORE_METADATA_BYTES)
         came = hashlib.sha256(raw).hexdigest()
         if came != file.core_metadata_sha256:
             raise _wrong(file, f"core metadata with sha256 {file.core_metadata_sha256}", came)
+        self._content.write(file.core_metadata_sha256, raw)
         return raw
 
     def _page(self, name: NormalizedName, target: TargetFile) -> ProjectPage:
@@ -140,11 +148,41 @@ class Verifier:
         return page
 
     def _fetch_page(self, name: NormalizedName, target: TargetFile, sha256: str) -> ProjectPage:
-        # TUF specification § 5.7.3: with consistent snapshots the file name is prefixed with its hash.
-        raw = download(self._fetcher, f"{self.address.targets_url}simple/{name}/{sha256}.index.json", target.length)
+        raw = kept = self._content.read(sha256, max_bytes=target.length)
+        if raw is None:
+            # TUF specification § 5.7.3: with consistent snapshots the file name is prefixed with its hash.
+            url = f"{self.address.targets_url}simple/{name}/{sha256}.index.json"
+            raw = download(self._fetcher, url, target.length)
         with converted_errors(target.path):
             target.verify_length_and_hashes(raw)
+        if kept is None:
+            self._content.write(sha256, raw)
         return parse_page_json(raw, expected_name=name)
+
+
+def _checked(file: SimpleFile, pieces: Iterable[bytes]) -> Generator[bytes]:
+    """The same pieces, the last of them only when size and sha256 of all are right.
+
+    Raises:
+        Untrusted: they are not.
+    """
+    held = b""
+    received = 0
+    digest = hashlib.sha256()
+    for piece in pieces:
+        received += len(piece)
+        if received > file.size:
+            raise _wrong(file, f"{file.size} bytes", "more")
+        digest.update(piece)
+        if held:
+            yield held
+        held = piece
+    if received != file.size:
+        raise _wrong(file, f"{file.size} bytes", f"{received}")
+    if digest.hexdigest() != file.sha256:
+        raise _wrong(file, f"sha256 {file.sha256}", digest.hexdigest())
+    if held:
+        yield held
 
 
 def _wrong(file: SimpleFile, expected: str, got: str) -> Untrusted:

@@ -20,7 +20,8 @@ from tuf.ngclient import Updater, UpdaterConfig  # type: ignore[attr-defined]  #
 
 from wheelmark.client.address import IndexAddress
 from wheelmark.client.fetching import Fetcher, HttpFetcher
-from wheelmark.client.metadata import TufFetcher, converted_errors
+from wheelmark.client.metadata import converted_errors
+from wheelmark.client.tuf_fetcher import TufFetcher
 from wheelmark.client.verifier import Verifier, utc_now
 from wheelmark.errors import Fault, WheelmarkError
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from wheelmark.client.incidents import Incident, Incidents
 from wheelmark.errors import Unavailable, Untrusted
 
@@ -18,6 +20,22 @@ def test_line_of_a_refusal_says_what_came_and_what_to_do_on_one_line() -> None:
 
 def test_line_of_an_absence_does_not_say_refused() -> None:
     assert Incident(AWAY).line() == "wheelmark: unavailable: no answer"
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["expired", "rollback", "signature", "hash", "metadata", "endless-data", "encoding", "redirect", "file", "target"],
+)
+def test_each_kind_of_refusal_has_advice_of_its_own(code: str) -> None:
+    said = Incident(Untrusted("expected a, got b", code=code)).line().removeprefix("wheelmark: refused: ")
+    other = Incident(Untrusted("expected a, got b", code="of-no-known-kind")).line()
+    assert said.startswith("expected a, got b; ")
+    assert said != other.removeprefix("wheelmark: refused: ")
+
+
+@pytest.mark.parametrize("code", ["offline", "offline-expired", "slow-retrieval", "cache"])
+def test_absence_that_a_user_can_end_says_how(code: str) -> None:
+    assert Incident(Unavailable("no answer", code=code)).line().startswith("wheelmark: unavailable: no answer; ")
 
 
 def test_refusal_weighs_more_than_an_earlier_absence() -> None:

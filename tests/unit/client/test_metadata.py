@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from shutil import rmtree
 
 import pytest
 from filelock import FileLock
@@ -73,9 +74,10 @@ def test_changed_timestamp_brings_only_what_changed(setup: Setup) -> None:
     setup.repository.add_wheel("demo", "2.0")
     setup.repository.publish()
     setup.elapsed += FRESH_SECONDS * 2
+    setup.server.makes_deltas = True
     asked = setup.requests_of()
-    assert asked[:4] == ["timestamp.json", "2.root.json", "timestamp.json", "3.snapshot.json"]
-    assert asked[4].startswith("3.bins-")
+    assert asked[:4] == ["timestamp.json", "2.root.json", "timestamp.json", "deltas/3.snapshot.from-2.zst"]
+    assert asked[4].startswith("deltas/3.bins-")
     assert len(asked) == 5
 
 
@@ -103,6 +105,7 @@ def test_deleted_page_of_a_superseded_snapshot_leads_back_to_the_timestamp(setup
     setup.repository.add_wheel("demo", "2.0")
     setup.repository.publish()
     verifier._pages.clear()
+    rmtree(tmp_path / "other" / "content")
     gone = next(path for path in setup.server.requests if path.startswith("/tuf/targets/"))
     setup.server.hostile = lambda path, _: Answer(404) if path == gone else None
     page = verifier.page("demo")

@@ -280,3 +280,16 @@ def test_hostile_requests_are_never_our_failure(delivery: Delivery, rest: str, p
     for chunk in delivery(environ, lambda status, headers: seen.append(status)):
         assert isinstance(chunk, bytes)
     assert int(seen[0].split()[0]) < 500
+
+
+@pytest.mark.parametrize("content", [gzip.compress(BIG), zstandard.compress(BIG), BIG], ids=["gzip", "zstd", "plain"])
+@pytest.mark.parametrize("small", [True, False])
+def test_distribution_is_never_encoded_and_never_labelled_as_encoded(
+    index: FoundedIndex, delivery: Delivery, content: bytes, small: bool
+) -> None:
+    # A .tar.gz is gzip already: a client that took the label at its word would hash what it unpacked.
+    content = content[:1000] if small else content * 80
+    file = published_file(index, content=content)
+    got = ask(delivery, f"/files/{file.sha256}/{file.filename}", accept_encoding="gzip, zstd, br")
+    assert "content-encoding" not in got.headers
+    assert got.body == content

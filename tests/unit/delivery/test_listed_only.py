@@ -14,6 +14,7 @@ from wheelmark.server.delivery.application import Delivery
 from wheelmark.server.projects.lifecycle import set_status, transition
 from wheelmark.server.projects.models import File, ProjectStatus
 from wheelmark.server.projects.rules import FileState
+from wheelmark.server.publishing.keys import page_key
 from wheelmark.server.publishing.models import PublishedPage
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -175,3 +176,22 @@ def test_superseded_page_is_served_by_its_hash_and_no_longer_as_the_page(
     assert ask(delivery, f"/tuf/targets/simple/demo/{old.sha256}.index.json").body == body
     assert ask(delivery, "/simple/demo/", accept="application/vnd.pypi.simple.v1+json").body != body
     assert ask(delivery, f"/tuf/targets/simple/other/{old.sha256}.index.json").status == 404
+
+
+def test_superseded_page_that_garbage_collection_took_is_not_found_while_its_row_is_still_there(
+    index: FoundedIndex, delivery: Delivery
+) -> None:
+    published_file(index, "demo", "1.0")
+    old = PublishedPage.objects.get(name="demo")
+    published_file(index, "demo", "2.0")
+    index.store.delete(page_key("demo", old.sha256))
+    assert ask(delivery, f"/tuf/targets/simple/demo/{old.sha256}.index.json").status == 404
+
+
+def test_current_page_that_the_store_has_lost_is_our_failure_and_no_absence(
+    index: FoundedIndex, delivery: Delivery
+) -> None:
+    published_file(index, "demo", "1.0")
+    page = PublishedPage.objects.get(name="demo")
+    index.store.delete(page_key("demo", page.sha256))
+    assert ask(delivery, f"/tuf/targets/simple/demo/{page.sha256}.index.json").status == 503

@@ -42,6 +42,15 @@ class RoleAddress:
 
 
 @dataclass(frozen=True, slots=True)
+class DeltaAddress:
+    """`/tuf/deltas/<version>.<role>.from-<base>.zst`: what a client that holds an older version lacks."""
+
+    role: str
+    version: int
+    base: int  # the version that the client holds, an earlier one
+
+
+@dataclass(frozen=True, slots=True)
 class TargetAddress:
     """`/tuf/targets/simple/<name>/<sha256>.index.json`: the name that consistent snapshots give a page."""
 
@@ -58,7 +67,7 @@ class FileAddress:
     metadata: bool = False
 
 
-Address = ProjectListAddress | PageAddress | TimestampAddress | RoleAddress | TargetAddress | FileAddress
+Address = ProjectListAddress | PageAddress | TimestampAddress | RoleAddress | DeltaAddress | TargetAddress | FileAddress
 
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
 _NORMALIZED = r"[a-z0-9]+(?:-[a-z0-9]+)*"
@@ -66,6 +75,10 @@ _SEPARATORS = re.compile(r"[-_.]+")
 _PAGE = re.compile(rf"/simple/({_NAME})(/?)", re.ASCII)
 # Eighteen digits fit into every database's 64-bit integer; no role gets near that.
 _ROLE = re.compile(r"/tuf/([1-9][0-9]{0,17})\.([a-z][a-z0-9-]{0,63})\.json", re.ASCII)
+# Only roles that change often and little: the others are small, and fetched once a year.
+_DELTA = re.compile(
+    r"/tuf/deltas/([1-9][0-9]{0,17})\.(snapshot|bins-[0-9a-f]{1,8})\.from-([1-9][0-9]{0,17})\.zst", re.ASCII
+)
 _TARGET = re.compile(rf"/tuf/targets/simple/({_NORMALIZED})/([0-9a-f]{{64}})\.index\.json", re.ASCII)
 _FILE = re.compile(r"/files/([0-9a-f]{64})/([A-Za-z0-9_][A-Za-z0-9._+!-]{0,254})", re.ASCII)
 _METADATA_SUFFIX = ".metadata"
@@ -90,6 +103,9 @@ def parse_address(path: str) -> Address | None:
         version, role = found.groups()
         # A timestamp has no version in its name; whatever asks for one would get an answer that nobody signed for.
         return None if role == "timestamp" else RoleAddress(role, int(version))
+    if found := _DELTA.fullmatch(path):
+        version, role, base = found.groups()
+        return DeltaAddress(role, int(version), int(base)) if int(base) < int(version) else None
     if found := _TARGET.fullmatch(path):
         return TargetAddress(*found.groups())
     if found := _FILE.fullmatch(path):

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from wheelmark.errors import Unavailable, WheelmarkError
 from wheelmark.server.delivery.addresses import (
+    DeltaAddress,
     FileAddress,
     PageAddress,
     ProjectListAddress,
@@ -50,6 +51,7 @@ _ROUTES = {
     FileAddress: "file",
     TimestampAddress: "timestamp",
     RoleAddress: "role",
+    DeltaAddress: "delta",
     TargetAddress: "target",
     ProjectListAddress: "list",
 }

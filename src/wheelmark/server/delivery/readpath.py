@@ -17,6 +17,7 @@ from wheelmark.dist import NormalizedName
 from wheelmark.errors import Unavailable
 from wheelmark.server.delivery.addresses import (
     Address,
+    DeltaAddress,
     FileAddress,
     PageAddress,
     ProjectListAddress,
@@ -26,6 +27,7 @@ from wheelmark.server.delivery.addresses import (
 )
 from wheelmark.server.delivery.cache import SingleFlight, TwoSegmentCache
 from wheelmark.server.delivery.catalog import Catalog, FileRow
+from wheelmark.server.delivery.deltas import MAX_DELTA_SIDE_BYTES, make_delta
 from wheelmark.server.delivery.encodings import REMEMBERED_HEADERS, Encoding, choose_encoding, encode
 from wheelmark.server.delivery.generation import Snapshots
 from wheelmark.server.delivery.ranges import Unsatisfiable, choose_part
@@ -64,6 +66,7 @@ SMALL_FILE_BYTES = CHUNK_BYTES
 """A file of one chunk is kept in memory; a larger one is streamed from the store each time."""
 
 _JSON = "application/json"
+_ZSTD = "application/zstd"
 _OCTETS = "application/octet-stream"
 _PAGE_VARY = "Accept, Accept-Encoding"
 _VARY = "Accept-Encoding"
@@ -103,6 +106,8 @@ class ReadPath:
                 return self._timestamp(environ)
             case RoleAddress():
                 return self._role(address, environ)
+            case DeltaAddress():
+                return self._delta(address, environ)
             case TargetAddress():
                 return self._target(address, environ)
             case ProjectListAddress():
@@ -185,29 +190,63 @@ class ReadPath:
         if committed is None or address.version > committed:
             return not_found(f"no version {address.version} of {address.role} in snapshot {generation.current.version}")
         encoding = choose_encoding(environ.get("HTTP_ACCEPT_ENCODING"))
+        try:
+            return self._role_bytes(address, encoding).answer(environ)
+        except Missing:
+            # A version that an attempt which died had reserved, or one that garbage collection took.
+            return not_found(f"no version {address.version} of {address.role}")
 
+    def _role_bytes(self, address: RoleAddress, encoding: Encoding) -> Representation:
         def load() -> Representation:
             body = self._store.read_all(role_key(address.version, address.role), max_bytes=MAX_ROLE_BYTES)
             tag = hashlib.sha256(body).hexdigest()
             return _compressed(body, encoding, content_type=_JSON, tag=tag, cache=FOREVER, vary=_VARY)
 
+        return self._remembered(("role", address, encoding), load)
+
+    def _delta(self, address: DeltaAddress, environ: Environ) -> Answer:
+        """What turns one stored version into a later one. Nobody signs it: the client checks what it rebuilds."""
+        generation, committed = self._snapshots.role(self._snapshots.generation, address.role)
+        if committed is None or address.version > committed:
+            return not_found(f"no version {address.version} of {address.role} in snapshot {generation.current.version}")
+        if (found := self._cache.get(("delta", address))) is not None:
+            return found.answer(environ)
         try:
-            return self._remembered(("role", address, encoding), load).answer(environ)
-        except Missing:
-            # A version that an attempt which died had reserved, or one that garbage collection took.
-            return not_found(f"no version {address.version} of {address.role}")
+            # Before the delta's own loading, and not inside it: a loading that waits for another could wait for ever.
+            old, new = (
+                self._role_bytes(RoleAddress(address.role, version), Encoding.IDENTITY).body
+                for version in (address.base, address.version)
+            )
+        except Missing as error:
+            return _no_longer(f"one of the two versions is not kept: {error}")
+        if max(len(old), len(new)) > MAX_DELTA_SIDE_BYTES:
+            return _no_longer(f"no delta between files of more than {MAX_DELTA_SIDE_BYTES} bytes")
+
+        def load() -> Representation:
+            body = make_delta(old, new)
+            tag = hashlib.sha256(body).hexdigest()
+            return represent(body, content_type=_ZSTD, tag=tag, cache=FOREVER, extra=[("Surrogate-Key", "deltas")])
+
+        return self._remembered(("delta", address), load).answer(environ)
 
     def _target(self, address: TargetAddress, environ: Environ) -> Answer:
         generation, row = self._snapshots.page(self._snapshots.generation, address.name)
-        if (row is None or row.sha256 != address.sha256) and not self._superseded(address):
+        current = row is not None and row.sha256 == address.sha256
+        if not current and not self._superseded(address):
             return not_found(f"no such page of {address.name} in snapshot {generation.current.version}")
         encoding = choose_encoding(environ.get("HTTP_ACCEPT_ENCODING"))
 
         def load() -> Representation:
-            body = self._verified(page_key(address.name, address.sha256), address.sha256, max_bytes=MAX_PAGE_BYTES)
+            key = page_key(address.name, address.sha256)
+            if not current and self._store.head(key) is None:
+                raise Missing(key)  # taken by garbage collection a moment ago, its row goes next
+            body = self._verified(key, address.sha256, max_bytes=MAX_PAGE_BYTES)
             return _compressed(body, encoding, content_type=_JSON, tag=address.sha256, cache=FOREVER, vary=_VARY)
 
-        return self._remembered(("target", address, encoding), load).answer(environ)
+        try:
+            return self._remembered(("target", address, encoding), load).answer(environ)
+        except Missing:
+            return not_found(f"the page of {address.name} with this hash is no longer kept")
 
     def _superseded(self, address: TargetAddress) -> bool:
         """Whether an earlier snapshot named this page: a client that read it a moment ago still comes for it."""
@@ -294,6 +333,11 @@ def _opened(opening: Callable[[], Opened]) -> Opened:
 def not_found(message: str) -> Answer:
     """404. Caches keep it as shortly as a page: a client asks for the root after the last one at each refresh."""
     return plain(HTTPStatus.NOT_FOUND, message, cache=SHORT)
+
+
+def _no_longer(message: str) -> Answer:
+    """410: this index makes deltas, but not this one. A client that gets 404 asks for no others either."""
+    return plain(HTTPStatus.GONE, f"{message}; fetch the whole file", cache=SHORT)
 
 
 def _not_acceptable() -> Answer:
