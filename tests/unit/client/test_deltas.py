@@ -195,10 +195,13 @@ def test_file_that_is_wrong_without_deltas_is_refused_and_not_asked_for_twice(re
 
 
 def test_delta_bomb_is_cut_off_in_little_memory(returning: Returning) -> None:
-    returning.tamper(SNAPSHOT_DELTA, zstandard.compress(bytes(256 * MEBIBYTE)))
+    bomb = zstandard.compress(bytes(64 * MEBIBYTE))
+    returning.tamper(SNAPSHOT_DELTA, bomb)
     tracemalloc.start()
     try:
         returning.asks()
+        with pytest.raises(Untrusted, match="expected a delta of at most 1000 bytes, got more"):
+            rebuild(bomb, b"held", 1000)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

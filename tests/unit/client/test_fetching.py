@@ -183,3 +183,11 @@ def test_redirect_of_a_file_never_leaves_tls(url: str, location: str, target: st
     with pytest.raises(Untrusted) as caught:
         _redirected(url, location, Kind.FILE)
     assert caught.value.code == "redirect"
+
+
+@pytest.mark.parametrize("kind", [Kind.METADATA, Kind.DELTA])
+@pytest.mark.parametrize("location", ["https://b.example/y", "/y", "?again"])
+def test_metadata_and_deltas_are_never_redirected(kind: Kind, location: str) -> None:
+    with pytest.raises(Untrusted) as caught:
+        _redirected("https://a.example/tuf/x", location, kind)
+    assert caught.value.code == "redirect"
