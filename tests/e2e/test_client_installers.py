@@ -217,3 +217,20 @@ def test_uv_project_is_locked_to_a_fixed_port_and_a_foreign_address_in_the_lock_
     assert run.returncode == 3, run
     assert "CONNECT 'example.invalid:443'" in run.stderr
     assert not list(tmp_path.glob(".venv/lib/*/site-packages/demo.py"))
+
+
+def test_what_was_installed_once_is_installed_again_while_the_index_is_away(victim: Victim) -> None:
+    assert victim.install("demo").returncode == 0
+    victim.server.hostile = lambda *_: Answer(503)
+    victim.interpreter = new_environment(victim.directory / "second")
+    run = victim.install("demo")
+    assert run.returncode == 0, run
+    assert victim.installed() == {"demo": "1.0", "part": "1.5"}
+    assert len(re.findall(r"^wheelmark: notice: the index does not answer; .* is good until ", run.stderr, re.M)) == 1
+
+
+def test_lie_is_refused_though_the_memory_would_do(victim: Victim) -> None:
+    assert victim.install("part").returncode == 0
+    victim.server.hostile = tampering("timestamp")
+    victim.interpreter = new_environment(victim.directory / "second")
+    assert "expected trusted metadata" in victim.refused("part")

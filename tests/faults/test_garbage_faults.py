@@ -47,7 +47,7 @@ def test_failure_at_any_deletion_leaves_the_snapshots_whole_and_the_rest_to_the_
     assert kept | roots <= stored(index)
     assert index.client_sees("demo")["demo"]
     publish(index, "beta", after=HOUR)
-    collect(index.store)
+    collect(index.store, orphans=False)  # the hourly pass is enough: a row is found until its object is gone
     now_kept = set().union(*(closure(index, row) for row in snapshots()[:5]))
     assert stored(index) == now_kept | roots
     assert SupersededPage.objects.count() == sum("pages/demo/" in key for key in stored(index)) - 1

@@ -119,9 +119,14 @@ def _verifier_opener(options: _Options) -> Callable[[], Verifier]:
     def open_verifier() -> Verifier:
         from wheelmark.client.verifier import Verifier
 
-        return Verifier(address.simple_url, root, directory, fetcher=fetcher)
+        return Verifier(address.simple_url, root, directory, fetcher=fetcher, notify=_notice)
 
     return open_verifier
+
+
+def _notice(text: str) -> None:
+    """What a person should know though nothing is refused."""
+    print(f"wheelmark: notice: {' '.join(text.split())}", file=sys.stderr, flush=True)
 
 
 def _warm_up(proxy: VerifyingProxy) -> None:
