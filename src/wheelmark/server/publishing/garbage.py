@@ -48,6 +48,9 @@ FIRST_SECONDS, EVERY_SECONDS = 300.0, 3600.0
 ORPHANS_EVERY = 24
 """Passes between two looks at every page in the store; attempts die seldom, and a large index has many pages."""
 
+STOP_SECONDS = 5.0
+"""For a pass to end that waits for a store; going on without it is safe, as it is beside another publisher."""
+
 BATCH = 200
 PAUSE_SECONDS = 0.05
 """Between two batches, so that the publisher's writes find the disk free."""
@@ -249,7 +252,7 @@ def collecting(store: Store) -> Iterator[None]:
         yield
     finally:
         stop.set()
-        thread.join()
+        thread.join(STOP_SECONDS)
 
 
 def _collect_hourly(store: Store, stop: threading.Event) -> None:
