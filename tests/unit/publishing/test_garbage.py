@@ -216,6 +216,17 @@ def test_pages_of_an_attempt_that_died_are_taken_once_no_attempt_is_recorded(ind
     check_kept(index, 25)
 
 
+def test_pages_that_a_restored_database_does_not_know_are_kept_for_the_recovery(index: FoundedIndex) -> None:
+    index.store.put(role_key(999, "snapshot"), [b"signed after the backup"], immutable=True)
+    unknown = page_key("alpha", "0e" * 32)
+    index.store.put(unknown, [b"published after the backup"], immutable=True)
+    with pytest.raises(Unavailable, match="wheelmark trust recover") as caught:
+        collect(index.store)
+    assert caught.value.code == "database-behind"
+    assert unknown in stored(index)
+    check_kept(index, 25)
+
+
 def test_what_is_no_metadata_and_no_page_of_ours_is_left_alone(index: FoundedIndex) -> None:
     foreign = ["tuf/notes.txt", "tuf/1.claims-07.json", "pages/alpha/index.html", "pages/readme", "probe/readyz"]
     index.store.put_many([(key, b"x") for key in foreign], immutable=True)

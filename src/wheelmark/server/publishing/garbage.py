@@ -30,6 +30,7 @@ import orjson
 import structlog
 from django.db import Error as DatabaseError
 from django.db import connection
+from django.db.models import Max
 
 from wheelmark.errors import Unavailable, WheelmarkError
 from wheelmark.server.publishing.keys import page_key, role_key
@@ -169,6 +170,7 @@ class _Sweep:
         self._progress = progress
         self._pause = pause
         self.freed_bytes = 0
+        self._newest_stored = 0  # version of the newest snapshot in the store
 
     def roles(self, floor: Floor) -> int:
         """Signed metadata below the floor. What the floor does not name stays, whatever it is."""
@@ -178,6 +180,8 @@ class _Sweep:
                 match = _ROLE_KEY.fullmatch(found.key)
                 if match is None or match[2] == ROOT:
                     continue
+                if match[2] == SNAPSHOT:
+                    self._newest_stored = max(self._newest_stored, int(match[1]))
                 if int(match[1]) < floor.versions.get(match[2], 0):
                     self._delete(found)
                     deleted += 1
@@ -213,12 +217,23 @@ class _Sweep:
             # then the rows that are read next name it.
             if Attempt.objects.exists():
                 return deleted, False
+            self._check_database_is_not_behind()
             names = {name for name, _ in pages}
             superseded = SupersededPage.objects.filter(name__in=names).values_list("name", "sha256")
             for page in pages.keys() - _current(names) - set(superseded):
                 self._delete(pages[page])
                 deleted += 1
         return deleted, True
+
+    def _check_database_is_not_behind(self) -> None:
+        """To a database that was restored from a backup, all pages published since are orphans; recovery needs them."""
+        committed = Snapshot.objects.aggregate(newest=Max("version"))["newest"] or 0
+        if self._newest_stored > committed:
+            raise Unavailable(
+                f"orphaned pages are not collected: expected no snapshot newer than {committed} in the store, got "
+                f"{self._newest_stored}. Was the database restored? Then run `wheelmark trust recover` first",
+                code="database-behind",
+            )
 
     def _batches(self, what: str, found: Iterator[Stored]) -> Iterator[list[Stored]]:
         seen = 0
