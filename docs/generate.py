@@ -14,6 +14,18 @@ from wheelmark.server.intake.faults import RULES as UPLOAD_RULES
 
 HERE = Path(__file__).parent
 
+DEEPER = {
+    "trust": (
+        ("key", "new"),
+        ("key", "public"),
+        ("sign",),
+        ("ceremony",),
+        ("ceremony", "begin"),
+        ("rotate",),
+    )
+}
+"""Subcommands whose options people look up."""
+
 
 def write_all() -> None:
     """Write every generated page into `reference/`."""
@@ -29,6 +41,9 @@ def command_line() -> str:
     parts = ["# Command line\n", f"```text\n{usage()}\n```\n"]
     for command in COMMANDS:
         parts.append(f"## wheelmark {command}\n\n```text\n{_help(command)}\n```\n")
+        for words in DEEPER.get(command, ()):
+            name = " ".join((command, *words))
+            parts.append(f"### wheelmark {name}\n\n```text\n{_help(command, *words)}\n```\n")
     return "\n".join(parts)
 
 

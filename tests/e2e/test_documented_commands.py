@@ -47,7 +47,7 @@ def subcommand(words: list[str]) -> list[str]:
     """The words that name a command, without its arguments."""
     if words[0] not in {"admin", "trust"}:
         return words[:1]
-    length = 3 if words[0] == "admin" else 2
+    length = 3 if words[0] == "admin" or words[1] in {"ceremony", "key", "rotate"} else 2
     return words[:length]
 
 

@@ -141,7 +141,7 @@ def test_founding_without_a_log_stores_nothing(fresh: Config) -> None:
     check_whole(store)
 
 
-STEPS = ["_offline_role", "_make_online_key", "online_signers", "found_repository", "commit", "_create_admin"]
+STEPS = ["_offline_role", "make_online_key", "online_signers", "found_repository", "commit", "_create_admin"]
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -228,7 +228,7 @@ def test_key_that_the_root_does_not_name_signs_nothing(fresh: Config, tmp_path: 
     store = MemoryStore()
     start(fresh, store)
     (fresh.keys_folder / "bins.pem").replace(tmp_path / "away.pem")
-    founding._make_online_key(fresh.bins_key_uri, fresh)
+    founding.make_online_key(fresh.bins_key_uri, fresh)
     with pytest.raises(Untrusted) as caught:
         online_signers(fresh, named_keys(store))
     assert caught.value.code == "key-mismatch"

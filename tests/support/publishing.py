@@ -17,10 +17,13 @@ from tuf.ngclient import Updater  # type: ignore[attr-defined]  # tuf re-exports
 from tuf.ngclient.fetcher import FetcherInterface
 
 from support.rows import NOW
+from wheelmark.errors import Unavailable
 from wheelmark.server.publishing.commit import NewSnapshot, begin, commit
-from wheelmark.server.publishing.models import PublishedPage, Repository, Snapshot
+from wheelmark.server.publishing.models import PublishedPage, Repository, RoleVersion, Snapshot
+from wheelmark.server.publishing.offline import OfflineChanges
 from wheelmark.server.publishing.publisher import Publisher
 from wheelmark.server.publishing.rows import role_rows
+from wheelmark.server.publishing.signing import named_keys
 from wheelmark.server.publishing.signing_log import SigningRecord
 from wheelmark.store import MemoryStore, Store
 from wheelmark.trust import (
@@ -29,6 +32,8 @@ from wheelmark.trust import (
     LogEntry,
     OfflineRole,
     OfflineRoles,
+    OnlineKeys,
+    OnlineSigner,
     OnlineSigners,
     entries_of,
     found_repository,
@@ -57,12 +62,23 @@ class FoundedIndex:
     store: Store
     signers: OnlineSigners
     root: bytes
+    holder: OnlineSigner  # root, targets and bins are founded by this one key
     signing_log: SigningRecord = field(default_factory=MemorySigningLog)
     now: datetime = NOW
+    online: list[OnlineSigner] = field(default_factory=list)  # further online keys that a publisher finds
 
     def publisher(self, store: Store | None = None) -> Publisher:
         """A publisher that knows nothing but the rows."""
-        return Publisher(store or self.store, self.signers, self.signing_log, policy=POLICY, clock=lambda: self.now)
+        store = store or self.store
+        offline = OfflineChanges(store, self.signing_log, self._open_signers, POLICY)
+        signers = self._open_signers(named_keys(store))
+        return Publisher(store, signers, self.signing_log, policy=POLICY, clock=lambda: self.now, offline=offline)
+
+    def _open_signers(self, named: OnlineKeys) -> OnlineSigners:
+        by_key = {signer.public: signer for signer in (self.signers.bins, self.signers.publish, *self.online)}
+        if named.bins not in by_key or named.publish not in by_key:
+            raise Unavailable("a key is not here", code="key-missing")
+        return OnlineSigners(bins=by_key[named.bins], publish=by_key[named.publish])
 
     def fetch(self, path: str) -> bytes:
         """What an address below `/tuf/` answers by rows and store, as delivery would; KeyError if nothing."""
@@ -74,6 +90,10 @@ class FoundedIndex:
             _, _, name, file_name = path.split("/")
             key = f"pages/{name}/{file_name.split('.')[0]}.json"
         else:
+            version, role, _ = path.split(".")
+            committed = RoleVersion.objects.filter(role=role).values_list("version", flat=True).first()
+            if committed is None or int(version) > committed:
+                raise KeyError(path)  # what an attempt left behind is served to nobody
             key = f"tuf/{path}"
         if self.store.head(key) is None:
             raise KeyError(path)
@@ -160,7 +180,7 @@ def found_index(
             begin({}, now=now),
             now=now,
         )
-    return FoundedIndex(store, signers, foundation.root, signing_log, now=now)
+    return FoundedIndex(store, signers, foundation.root, offline.signers[0], signing_log, now=now)
 
 
 def published_names() -> list[str]:

@@ -167,6 +167,17 @@ class RunningIndex:
             timeout=120,
         )
 
+    def plain(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a `wheelmark …` that knows no data folder."""
+        return subprocess.run(
+            [sys.executable, "-m", "wheelmark.cli", *arguments],
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
     def token(self, *, user: str = "admin", project: str | None = None) -> str:
         """A new upload token."""
         scope = ["--project", project] if project else []

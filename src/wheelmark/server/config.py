@@ -37,9 +37,11 @@ class Config:
     database: str = _setting("", "postgresql://user:password@host/name; empty: SQLite in the data folder")
     store: str = _setting("", "s3://bucket/prefix?endpoint=…&region=…; empty: files in the data folder")
     keys: str = _setting("", "folder of the online keys; empty: DATA/keys")
-    bins_key: str = _setting("", "signer URI of online key 1 (bins); empty: pkcs8:KEYS/bins.pem")
+    bins_key: str = _setting(
+        "", "signer URIs of online key 1 (bins): the one that the index names signs; empty: pkcs8:KEYS/bins*.pem"
+    )
     timestamp_key: str = _setting(
-        "", "signer URI of online key 2 (snapshot, timestamp); empty: pkcs8:KEYS/timestamp.pem"
+        "", "signer URIs of online key 2 (snapshot, timestamp), likewise; empty: pkcs8:KEYS/timestamp*.pem"
     )
     key_passphrase: str = _setting(
         "", "where the passphrase (PIN) of the online keys is read: file:PATH, credential:NAME or command:WORDS"

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
@@ -24,6 +25,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Max
 
 from wheelmark.errors import Refused, Unavailable
+from wheelmark.server.ceremonies import open_path
 from wheelmark.server.config import Config
 from wheelmark.server.projects.models import JournalEntry
 from wheelmark.server.publishing.commit import NewSnapshot, begin, commit
@@ -31,21 +33,28 @@ from wheelmark.server.publishing.keys import role_file_key, role_key
 from wheelmark.server.publishing.models import Repository
 from wheelmark.server.publishing.passphrase import online_passphrase
 from wheelmark.server.publishing.rows import role_rows
-from wheelmark.server.publishing.signing import online_signers
+from wheelmark.server.publishing.signing import bins_key_uris, online_signers, timestamp_key_uris
 from wheelmark.server.publishing.signing_log import SigningLog
 from wheelmark.store import Store
 from wheelmark.trust import (
     SCRYPT_COST,
     ExpiryPolicy,
+    Foundation,
     Layout,
+    OfflineMetadata,
     OfflineRole,
     OfflineRoles,
+    OnlineSigners,
     choose_bit_length,
     entries_of,
+    found_on,
     found_repository,
     generate_key,
     open_signer,
 )
+
+if TYPE_CHECKING:
+    from wheelmark.trust.ceremony import Completed
 
 OFFLINE_FOLDER = "offline-keys-move-me-away"
 ADMIN_NAME = "admin"
@@ -66,7 +75,8 @@ passphrase. The index never reads this folder again. Move it to a medium that yo
 place, and delete it here. Whoever has it can sign anything in the name of this index; without it you cannot renew root
 after a year, nor recover from a stolen server.
 
-For an index that others rely on, hold a ceremony with several holders instead (2 of 3), each with a key of their own.
+For an index that others rely on, hold a ceremony (`wheelmark trust ceremony`): several holders, 2 of 3, each with a key
+of their own, take the place of this one.
 """
 
 
@@ -77,7 +87,7 @@ class FirstStart:
     admin_name: str | None  # None: there were users already
     admin_password: str | None
     root_sha256: str
-    offline_folder: Path
+    offline_folder: Path | None  # None: the holders of a ceremony have the offline keys
 
 
 def prepare_folders(config: Config) -> None:
@@ -122,7 +132,21 @@ def found(config: Config, store: Store, *, now: datetime, policy: ExpiryPolicy |
         Unavailable: store, database or keys cannot be used.
     """
     with _alone():
-        return _found(config, store, now=now, policy=policy or ExpiryPolicy())
+        return _found(config, store, None, now=now, policy=policy or ExpiryPolicy())
+
+
+def found_by_ceremony(
+    config: Config, store: Store, completed: Completed, *, now: datetime, policy: ExpiryPolicy | None = None
+) -> FirstStart | None:
+    """The same on top of root, targets and bins that the holders have signed; gives nothing if the index is founded.
+
+    Raises:
+        Refused: the store already holds another index (`store-taken`).
+        Unavailable: store, database or online keys cannot be used.
+        Untrusted: the online keys are others than the ceremony names.
+    """
+    with _alone():
+        return _found(config, store, completed, now=now, policy=policy or ExpiryPolicy())
 
 
 @contextlib.contextmanager
@@ -141,11 +165,20 @@ def _alone() -> Iterator[None]:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [_FOUNDING_LOCK])
 
 
-def _found(config: Config, store: Store, *, now: datetime, policy: ExpiryPolicy) -> FirstStart | None:
+def _found(
+    config: Config, store: Store, completed: Completed | None, *, now: datetime, policy: ExpiryPolicy
+) -> FirstStart | None:
     _migrate()
     repository = Repository.objects.first()
     if repository is not None and repository.founded_at is not None:
         return None
+    if completed is None and (ceremony := open_path(config)).exists():
+        raise Refused.because(
+            "ceremony-open",
+            "data",
+            f"expected no ceremony, got the founding of this index in {ceremony}: end it with `wheelmark trust "
+            "ceremony finish`, or take it back with `wheelmark trust ceremony abandon`",
+        )
     if repository is None:
         if store.head(role_key(1, "root")) is not None:
             raise Refused.because(
@@ -155,8 +188,22 @@ def _found(config: Config, store: Store, *, now: datetime, policy: ExpiryPolicy)
                 "restore the database that belongs to it, or name another store",
             )
         # From here on the store is ours: a first start that is cut short finds this row and goes on.
-        repository = Repository.objects.create(bit_length=choose_bit_length(config.expected_projects), begun_at=now)
-    return _found_repository(config, store, repository, now=now, policy=policy)
+        layout = completed.layout if completed else Layout(choose_bit_length(config.expected_projects))
+        repository = Repository.objects.create(bit_length=layout.bit_length, begun_at=now)
+    if completed is None:
+        return _found_alone(config, store, repository, now=now, policy=policy)
+    if repository.bit_length != completed.layout.bit_length:
+        # A quick start was cut short before: nobody has seen anything of it.
+        repository.bit_length = completed.layout.bit_length
+    online = online_signers(config, completed.online)
+    foundation = found_on(
+        OfflineMetadata(completed.objects, completed.roles),
+        layout=completed.layout,
+        now=now,
+        online=online,
+        policy=policy,
+    )
+    return _commit_founding(foundation, config, store, repository, online, now=now, offline_folder=None)
 
 
 def _migrate() -> None:
@@ -168,13 +215,14 @@ def _migrate() -> None:
     call_command("createcachetable", verbosity=0)
 
 
-def _found_repository(
+def _found_alone(
     config: Config, store: Store, repository: Repository, *, now: datetime, policy: ExpiryPolicy
 ) -> FirstStart:
+    """The quick start: one offline key, made here."""
     offline_folder = config.data / OFFLINE_FOLDER
     offline = _offline_role(offline_folder)
-    for uri in (config.bins_key_uri, config.timestamp_key_uri):
-        _make_online_key(uri, config)
+    for uri in (bins_key_uris(config)[0], timestamp_key_uris(config)[0]):
+        make_online_key(uri, config)
     online = online_signers(config)
     foundation = found_repository(
         layout=Layout(repository.bit_length),
@@ -183,6 +231,19 @@ def _found_repository(
         online=online,
         policy=policy,
     )
+    return _commit_founding(foundation, config, store, repository, online, now=now, offline_folder=offline_folder)
+
+
+def _commit_founding(
+    foundation: Foundation,
+    config: Config,
+    store: Store,
+    repository: Repository,
+    online: OnlineSigners,
+    *,
+    now: datetime,
+    offline_folder: Path | None,
+) -> FirstStart:
     serial = JournalEntry.objects.aggregate(newest=Max("serial"))["newest"] or 0
     SigningLog(config.signing_log_path).append(entries_of(foundation, online, at=now, serial_from=0, serial_to=serial))
     # Not immutable: a first start that was cut short left version 1 of everything, which nobody has ever been served.
@@ -207,7 +268,7 @@ def _found_repository(
             now=now,
         )
         repository.founded_at = now
-        repository.save(update_fields=["founded_at"])
+        repository.save(update_fields=["founded_at", "bit_length"])
         name, password = _create_admin()
     return FirstStart(name, password, hashlib.sha256(foundation.root).hexdigest(), offline_folder)
 
@@ -223,7 +284,7 @@ def _offline_role(folder: Path) -> OfflineRole:
     return OfflineRole((open_signer(f"pkcs8:{key}", passphrase=lambda: passphrase),))
 
 
-def _make_online_key(uri: str, config: Config) -> None:
+def make_online_key(uri: str, config: Config) -> None:
     """Make the key that a `pkcs8:` URI names, if it is not there; every other scheme brings its key along."""
     scheme, _, path = uri.partition(":")
     if scheme == "pkcs8" and not Path(path).exists():

@@ -13,6 +13,7 @@ from wheelmark.trust.founding import (
     OfflineRole,
     OfflineRoles,
     OnlineKeys,
+    found_on,
     found_repository,
     sign_offline_roles,
 )
@@ -112,6 +113,7 @@ __all__ = [
     "envelope",
     "format_entries",
     "format_entry",
+    "found_on",
     "found_repository",
     "generate_key",
     "open_signer",

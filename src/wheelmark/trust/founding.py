@@ -171,8 +171,19 @@ def found_repository(
         Refused: an online key is an offline key, too (`key-shared`).
         Unavailable: a signer does not answer.
     """
+    signed = sign_offline_roles(layout=layout, now=now, offline=offline, online=OnlineKeys.of(online), policy=policy)
+    return found_on(signed, layout=layout, now=now, online=online, policy=policy)
+
+
+def found_on(
+    ceremony: OfflineMetadata, *, layout: Layout, now: datetime, online: OnlineSigners, policy: ExpiryPolicy
+) -> Foundation:
+    """The same on top of offline roles that were signed before, by a ceremony: they name these online keys and bins.
+
+    Raises:
+        Unavailable: a signer does not answer.
+    """
     now = utc_seconds(now)
-    ceremony = sign_offline_roles(layout=layout, now=now, offline=offline, online=OnlineKeys.of(online), policy=policy)
     expiries = tuple(bin_expires_at(now, index, layout=layout, policy=policy) for index in range(layout.bin_count))
     # Version 0 stands for "never signed": what comes out of the signing below is version 1.
     state = RepositoryState(

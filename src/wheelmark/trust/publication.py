@@ -84,8 +84,10 @@ def sign_publication(
     now: datetime,
     signers: OnlineSigners,
     policy: ExpiryPolicy,
+    renew_snapshot: bool = False,
 ) -> Publication:
-    """Sign what changed and what follows from it: without a change a new timestamp, and a new snapshot if it is due.
+    """Sign what changed and what follows from it: without a change a new timestamp, and a new snapshot if it is due
+    or asked for (`renew_snapshot`: an offline role changed).
 
     Versions only rise: each is one above the last and above the highest that a died attempt may have written (`burned`,
     by role name). Expiries follow `now` and never go back; a clock set back does not stop a publication.
@@ -112,7 +114,7 @@ def sign_publication(
         signed_bins.append(entry.index)
 
     following = replace(state, bin_versions=tuple(versions), bin_expires_at=tuple(expiries))
-    if signed_bins or _snapshot_due(state, now, policy):
+    if signed_bins or renew_snapshot or _snapshot_due(state, now, policy):
         name, content, snapshot = sign_snapshot(
             following, burned=burned, now=now, signer=signers.publish, policy=policy
         )

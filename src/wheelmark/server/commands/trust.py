@@ -1,4 +1,4 @@
-"""`wheelmark trust …`: found the signed repository, show its state, check a published one."""
+"""`wheelmark trust …`: keys and ceremonies; found the signed repository, show its state, check a published one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from wheelmark.errors import Fault
-from wheelmark.server.commands import trust_audit, trust_log, trust_status
+from wheelmark.server.commands import trust_audit, trust_ceremony, trust_keys, trust_log, trust_status
 
 EXIT_FAULTS = 1
 
@@ -38,12 +38,17 @@ def main(argv: Sequence[str]) -> int:
 
     trust_log.add_parser(commands)
     trust_audit.add_parsers(commands)
+    trust_keys.add_commands(commands)
+    trust_ceremony.add_commands(commands)
 
     arguments = parser.parse_args(argv)
     if arguments.command in trust_audit.COMMANDS:
         return trust_audit.run(arguments)
     if arguments.command == "log":
         return trust_log.run(arguments)
+    if "run" in arguments:
+        status_of_run: int = arguments.run(arguments)
+        return status_of_run
     if arguments.command == "verify":
         if arguments.root is None:
             verify.error("the trusted root is needed: --root FILE or WHEELMARK_ROOT")
@@ -55,16 +60,15 @@ def main(argv: Sequence[str]) -> int:
 
 def _init(data: Path | None, *, as_json: bool) -> int:
     from wheelmark.server.bootstrap import bootstrap
-    from wheelmark.server.config import load_config
 
-    _prepare(load_config(os.environ, data=data))
     config = bootstrap(data)
 
     from django.utils import timezone
 
-    from wheelmark.server.founding import found
+    from wheelmark.server.founding import found, prepare_folders
     from wheelmark.server.stores import current_store
 
+    prepare_folders(config)
     first = found(config, current_store(), now=timezone.now())
     if first is None:
         print(json.dumps({"founded": False}) if as_json else f"{config.data} holds a founded index already.")
@@ -80,12 +84,6 @@ def _init(data: Path | None, *, as_json: bool) -> int:
     if first.admin_name:
         print(f"  administrator           {first.admin_name}, password {first.admin_password}  (shown once)")
     return 0
-
-
-def _prepare(config: Any) -> None:
-    from wheelmark.server.founding import prepare_folders
-
-    prepare_folders(config)
 
 
 def _verify(index: str, root: Path, *, include_files: bool, as_json: bool) -> int:

@@ -100,7 +100,13 @@ def _as_json(outlook: Outlook, config: Config) -> dict[str, Any]:
 
 
 def _signers(config: Config) -> dict[str, str]:
-    return {"bins": config.bins_key_uri, "snapshot and timestamp": config.timestamp_key_uri}
+    """All that may sign: the publisher takes the one that root and bins name."""
+    from wheelmark.server.publishing.signing import bins_key_uris, timestamp_key_uris
+
+    return {
+        "bins": " ".join(bins_key_uris(config)),
+        "snapshot and timestamp": " ".join(timestamp_key_uris(config)),
+    }
 
 
 def _print(outlook: Outlook, config: Config, now: datetime) -> None:

@@ -104,3 +104,22 @@ class Attempt(models.Model):
 
     started_at = models.DateTimeField(default=timezone.now)
     versions = models.JSONField(help_text="role name -> the version that it may have written")
+
+
+class OfflineChange(models.Model):
+    """A completed ceremony: new root, targets or bins, which the publisher applies. The rows are kept as a log."""
+
+    fingerprint = models.CharField(max_length=64, unique=True, help_text="of the ceremony, as its holders compared it")
+    ceremony = models.BinaryField(help_text="the ceremony's file, with all signatures")
+    finished_at = models.DateTimeField(default=timezone.now)
+    waiting = models.BooleanField(default=True, help_text="the publisher has not applied it yet")
+    begun_at = models.DateTimeField(null=True, blank=True, help_text="parts of it may be written: it must be applied")
+    applied_at = models.DateTimeField(null=True, blank=True)
+    snapshot = models.BigIntegerField(null=True, blank=True, help_text="version of the snapshot that came with it")
+
+    class Meta:
+        """One change after the other: each is built on the one before."""
+
+        constraints: ClassVar = [
+            models.UniqueConstraint(name="one_change_waits", fields=["waiting"], condition=models.Q(waiting=True))
+        ]

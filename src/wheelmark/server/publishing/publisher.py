@@ -23,6 +23,7 @@ from django.utils import timezone
 
 from wheelmark.errors import WheelmarkError
 from wheelmark.server.changes import DatabaseChanges
+from wheelmark.server.config import Config
 from wheelmark.server.projects.journal import INDEX
 from wheelmark.server.projects.models import JournalEntry
 from wheelmark.server.publishing.commit import NewSnapshot, begin, burned_versions, commit
@@ -30,6 +31,7 @@ from wheelmark.server.publishing.garbage import collecting
 from wheelmark.server.publishing.keys import page_key, role_file_key
 from wheelmark.server.publishing.lock import publisher_lock
 from wheelmark.server.publishing.models import Heartbeat
+from wheelmark.server.publishing.offline import OfflineChanges
 from wheelmark.server.publishing.pages import RenderedPage, render_pages
 from wheelmark.server.publishing.rows import bin_contents, known_pages, load_state, role_rows
 from wheelmark.server.publishing.signing import named_keys, online_signers
@@ -81,6 +83,7 @@ class Publisher:
     resign: frozenset[int] = frozenset()
     """Bins that the next publication signs again whatever the clock says: a recovery found that it must."""
     warnings: DailyWarnings = field(default_factory=DailyWarnings)
+    offline: OfflineChanges | None = None  # None: no ceremony is ever applied
     _state: RepositoryState | None = None
     _serial: int = 0  # published up to here
     _seen: int = 0  # looked at up to here: nothing in between changes a page
@@ -104,6 +107,11 @@ class Publisher:
         if self._state is None:
             self._state, self._serial = load_state()
             self._seen, self._looked_for_due = self._serial, float("-inf")
+            if self.offline:
+                self.offline.check(self.signers)
+        if self.offline and (applied := self.offline.apply(self._state, self._serial, self.signers, now=now)):
+            self._state, self.signers = applied
+            return True
         serial, names = self._changed_projects()
         due_bins, due_now = self._due(now)
         if self.resign:
@@ -194,6 +202,33 @@ class Publisher:
         self.store.put_many([(role_file_key(name), body) for name, body in publication.objects], immutable=True)
 
 
+def open_publisher(config: Config, store: Store, signing_log: SigningRecord) -> Publisher:
+    """A publisher with the keys that the index names now, which takes others when a ceremony names them.
+
+    Raises:
+        Unavailable, Untrusted: this machine cannot sign (see `online_signers`).
+    """
+    policy = ExpiryPolicy()
+    offline = OfflineChanges(store, signing_log, lambda named: online_signers(config, named), policy)
+    return Publisher(store, online_signers(config, named_keys(store)), signing_log, policy=policy, offline=offline)
+
+
+def apply_here(config: Config) -> bool:
+    """Apply the ceremony that waits, if no publisher runs; say whether we were the publisher.
+
+    Raises:
+        Unavailable, Untrusted: this machine cannot sign, or store or database is away.
+    """
+    lock = publisher_lock(config)
+    if not lock.acquire():
+        return False
+    try:
+        open_publisher(config, current_store(), SigningLog(config.signing_log_path)).publish_due()
+    finally:
+        lock.release()
+    return True
+
+
 def run(stop: threading.Event) -> None:
     """Publish until `stop` is set: wait for the lock, hold it, and never give up for long."""
     lock, signing_log = publisher_lock(settings.CONFIG), SigningLog(settings.CONFIG.signing_log_path)
@@ -204,7 +239,7 @@ def run(stop: threading.Event) -> None:
                 stop.wait(LOCK_POLL_SECONDS)
                 continue
             store = current_store()
-            publisher = Publisher(store, online_signers(settings.CONFIG, named_keys(store)), signing_log)
+            publisher = open_publisher(settings.CONFIG, store, signing_log)
             log.info("publisher holds the lock")
             with collecting(store):
                 while not stop.is_set() and lock.held():

@@ -8,7 +8,11 @@ from wheelmark.errors import Unavailable
 from wheelmark.server.publishing.models import PublishedPage, Repository, RoleVersion, Snapshot
 from wheelmark.server.publishing.pages import KnownPage
 from wheelmark.trust import (
+    BINS,
+    CLAIMS,
+    ROOT,
     SNAPSHOT,
+    TARGETS,
     TIMESTAMP,
     ChangedBin,
     Layout,
@@ -18,6 +22,8 @@ from wheelmark.trust import (
     TargetRow,
     page_target_path,
 )
+
+OFFLINE = (ROOT, TARGETS, CLAIMS, BINS)
 
 _BATCH = 500
 
@@ -33,11 +39,12 @@ def load_state() -> tuple[RepositoryState, int]:
         raise Unavailable("this index is not founded yet: start it once with `wheelmark serve`", code="not-founded")
     layout = Layout(repository.bit_length)
     roles = {row.role: RoleState(row.version, row.expires_at) for row in RoleVersion.objects.all()}
-    bins = [roles.pop(name) for name in layout.bin_names]
-    snapshot, timestamp = roles.pop(SNAPSHOT), roles.pop(TIMESTAMP)
+    bins = [roles[name] for name in layout.bin_names]
+    snapshot, timestamp = roles[SNAPSHOT], roles[TIMESTAMP]
     state = RepositoryState(
         layout=layout,
-        offline=roles,
+        # Not all that is left: bins of an earlier layout keep their rows, so that no version is ever used twice.
+        offline={name: roles[name] for name in OFFLINE if name in roles},
         bin_versions=tuple(role.version for role in bins),
         bin_expires_at=tuple(role.expires_at for role in bins),
         snapshot=SnapshotState(snapshot.version, snapshot.expires_at, current.length, current.sha256),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wheelmark.errors import Unavailable
-from wheelmark.server.publishing.models import Snapshot
+from wheelmark.server.publishing.models import OfflineChange, Snapshot
 from wheelmark.server.publishing.rows import load_state
 from wheelmark.trust import RepositoryState
 
@@ -37,4 +37,4 @@ def in_force() -> InForce:
 
 def waiting_ceremony() -> str:
     """The fingerprint of a finished ceremony that no publisher has applied yet; empty if there is none."""
-    return ""
+    return OfflineChange.objects.filter(waiting=True).values_list("fingerprint", flat=True).first() or ""

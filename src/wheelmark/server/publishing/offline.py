@@ -1,0 +1,224 @@
+"""Applies a completed ceremony: new root, targets or bins, and everything online that follows, in one publication.
+
+The row waits until a publisher with the right keys comes by. Before the commit clients see the old root and the old
+snapshot; after it the new root and a snapshot that fits it; there is no time between (see `commit.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import structlog
+from django.db import IntegrityError, transaction
+
+from wheelmark.errors import Refused, Unavailable, WheelmarkError
+from wheelmark.server.publishing.commit import BATCH, NewSnapshot, begin, burned_versions, commit
+from wheelmark.server.publishing.keys import role_file_key
+from wheelmark.server.publishing.models import OfflineChange, PublishedPage, Repository, RoleVersion
+from wheelmark.server.publishing.rows import bin_contents, role_rows
+from wheelmark.server.publishing.signing import named_keys
+from wheelmark.server.publishing.signing_log import SigningRecord
+from wheelmark.store import Store
+from wheelmark.trust import (
+    ChangedBin,
+    ExpiryPolicy,
+    Layout,
+    OnlineKeys,
+    OnlineSigners,
+    Publication,
+    RepositoryState,
+    TargetRow,
+    entries_of,
+    page_target_path,
+    sign_publication,
+)
+
+if TYPE_CHECKING:
+    from wheelmark.trust.ceremony import Completed
+
+OpenSigners = Callable[[OnlineKeys], OnlineSigners]
+"""The online signers that hold these keys."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass
+class OfflineChanges:
+    """Looks for a completed ceremony, and applies it. Part of the publisher, and only called under its lock."""
+
+    store: Store
+    signing_log: SigningRecord
+    open_signers: OpenSigners
+    policy: ExpiryPolicy
+    _said: str = ""
+
+    def check(self, signers: OnlineSigners) -> None:
+        """Make sure that these are the keys that the index names, in case another publisher has just applied a change.
+
+        Raises:
+            Unavailable: they are others (`keys-changed`): open them anew.
+        """
+        if named_keys(self.store) != OnlineKeys.of(signers):
+            raise Unavailable("the online keys were replaced by a ceremony; opening the new ones", code="keys-changed")
+
+    def apply(
+        self, state: RepositoryState, serial: int, signers: OnlineSigners, *, now: datetime
+    ) -> tuple[RepositoryState, OnlineSigners] | None:
+        """The state and the signers after the ceremony that waits; None if none waits, or if it cannot be applied.
+
+        A ceremony that cannot be applied (this machine lacks its key, it fits no more) is said in the log, and is in
+        nobody's way: what the old keys can publish, they publish.
+
+        Raises:
+            Unavailable: store or database is away, or the lock was lost. Nothing was published.
+        """
+        row = OfflineChange.objects.filter(waiting=True).first()
+        if row is None:
+            return None
+        # Late: python-tuf takes as long to import as all the rest of a start, and ceremonies are rare.
+        from wheelmark.trust.ceremony import complete
+        from wheelmark.trust.ceremony_file import read_ceremony
+        from wheelmark.trust.transition import apply_ceremony
+
+        try:
+            completed = complete(read_ceremony(bytes(row.ceremony)), now=now)
+            old = OnlineKeys.of(signers)
+            following = apply_ceremony(
+                state, completed, same_bins_key=completed.online.bins == old.bins, last_versions=_last_versions()
+            )
+            fitting = signers if completed.online == old else self.open_signers(completed.online)
+        except WheelmarkError as error:
+            if str(error) != self._said:
+                self._said = str(error)
+                log.error("a finished ceremony cannot be applied here", ceremony=row.fingerprint, error=self._said)
+            return None
+        moved = following.state.layout != state.layout
+        contents = _contents(following.state.layout) if moved else bin_contents(following.bins, {}, state.layout)
+        publication = sign_publication(
+            following.state,
+            contents,
+            burned=burned_versions(),
+            now=now,
+            signers=fitting,
+            policy=self.policy,
+            renew_snapshot=True,
+        )
+        # Root first: whatever is written later is trusted by what is written before it.
+        publication = replace(publication, objects=(*completed.objects, *publication.objects))
+        self._publish(row, state, publication, fitting, serial, now=now)
+        log.info(
+            "a ceremony was applied",
+            ceremony=row.fingerprint,
+            roles=[name for name, _ in completed.objects],
+            snapshot=publication.state.snapshot.version,
+            bins=len(publication.signed_bins),
+        )
+        return publication.state, fitting
+
+    def _publish(
+        self,
+        row: OfflineChange,
+        before: RepositoryState,
+        publication: Publication,
+        signers: OnlineSigners,
+        serial: int,
+        *,
+        now: datetime,
+    ) -> None:
+        after = publication.state
+        self.signing_log.append(entries_of(publication, signers, at=now, serial_from=serial, serial_to=serial))
+        changed = role_rows(before, after)
+        attempt = begin({name: role.version for name, role in changed.items()}, now=now)
+        # From here on the ceremony cannot be taken back: a root has one content, and this one may be written.
+        if not OfflineChange.objects.filter(pk=row.pk, waiting=True).update(begun_at=now):
+            raise Unavailable("the ceremony was taken back before it was applied", code="snapshot-stale")
+        self.store.put_many([(role_file_key(name), body) for name, body in publication.objects], immutable=True)
+        with transaction.atomic():
+            commit(
+                NewSnapshot(
+                    version=after.snapshot.version,
+                    timestamp_version=after.timestamp.version,
+                    timestamp=publication.timestamp,
+                    length=after.snapshot.length,
+                    sha256=after.snapshot.sha256,
+                    serial=serial,
+                    roles={name: (role.version, role.expires_at) for name, role in changed.items()},
+                    pages=(),
+                    bins={},
+                ),
+                attempt,
+                now=now,
+            )
+            if after.layout != before.layout:
+                Repository.objects.update(bit_length=after.layout.bit_length)
+                _move_pages(after.layout)
+            waited = OfflineChange.objects.filter(pk=row.pk, waiting=True)
+            if not waited.update(waiting=False, applied_at=now, snapshot=after.snapshot.version):
+                raise Unavailable("the ceremony was taken back while it was applied", code="snapshot-stale")
+
+
+def hand_over(completed: Completed, content: bytes, *, now: datetime) -> OfflineChange:
+    """Give a completed ceremony to the publisher. Doing it again changes nothing.
+
+    Raises:
+        Refused: another one waits (`ceremony-waiting`).
+    """
+    # Told apart by what is signed, not by who signed: a second try may have gathered more signatures.
+    if known := OfflineChange.objects.filter(fingerprint=completed.fingerprint).first():
+        return known
+    try:
+        with transaction.atomic():
+            return OfflineChange.objects.create(
+                fingerprint=completed.fingerprint, ceremony=content, finished_at=now, waiting=True
+            )
+    except IntegrityError as error:
+        raise Refused.because(
+            "ceremony-waiting", "ceremony", "expected no other finished ceremony that waits, got one"
+        ) from error
+
+
+def take_back() -> bool:
+    """Drop the finished ceremony that waits, if nothing of it was written; say whether there was one.
+
+    Raises:
+        Refused: a publisher has begun to write it (`ceremony-begun`): it must be applied.
+    """
+    with transaction.atomic():
+        row = OfflineChange.objects.select_for_update().filter(waiting=True).first()
+        if row is None:
+            return False
+        if row.begun_at is not None:
+            raise Refused.because(
+                "ceremony-begun",
+                "ceremony",
+                "expected a ceremony of which nothing is written, got one that has begun: "
+                "start `wheelmark serve`, which ends it, then hold another",
+            )
+        row.delete()
+    return True
+
+
+def _last_versions() -> dict[str, int]:
+    return dict(RoleVersion.objects.values_list("role", "version"))
+
+
+def _contents(layout: Layout) -> list[ChangedBin]:
+    """All pages, in the bins of a layout that the rows do not have yet."""
+    rows: list[list[TargetRow]] = [[] for _ in range(layout.bin_count)]
+    for name, size, sha256 in PublishedPage.objects.values_list("name", "size", "sha256").iterator():
+        path = page_target_path(name)
+        rows[layout.bin_of(path)].append(TargetRow(path, size, sha256))
+    return [ChangedBin(index, sorted(held, key=lambda row: row.path)) for index, held in enumerate(rows)]
+
+
+def _move_pages(layout: Layout) -> None:
+    """Say of each page in which bin it is from now on."""
+    names = list(PublishedPage.objects.order_by("name").values_list("name", flat=True))
+    for start in range(0, len(names), BATCH):
+        some = list(PublishedPage.objects.filter(name__in=names[start : start + BATCH]).only("name", "bin"))
+        for page in some:
+            page.bin = layout.bin_of(page_target_path(page.name))
+        PublishedPage.objects.bulk_update(some, ["bin"])

@@ -1,0 +1,133 @@
+"""The fault table of a ceremony that is applied: every write × (failed | failed but was stored).
+
+Before the commit the old root and the old snapshot are in force and whole, after it the new ones; a publisher that
+knows nothing but the rows ends what was begun; and no version ever has two contents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from faults.test_publisher_faults import DyingStore, PowerCut
+from support.ceremonies import ann, bo, change, cy, holders_of
+from support.publishing import Client, FoundedIndex, found_index
+from support.rows import a_file
+from support.trust import a_signer
+from wheelmark.server.publishing import offline as offline_module
+from wheelmark.server.publishing.models import Attempt, OfflineChange, Repository, RoleVersion
+from wheelmark.trust import Layout
+from wheelmark.trust.ceremony import Wish
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SEEN = {"alpha": ["alpha-1.0-py3-none-any.whl"], "beta": ["beta-1.0-py3-none-any.whl"], "gamma": None}
+STORE_WRITES = 8
+"""Root, targets, bins; four bins of the new layout; the snapshot: `test_table_covers_every_write` holds it to that."""
+
+
+def prepared(store: DyingStore) -> tuple[FoundedIndex, Client]:
+    """An index on which a ceremony waits that changes everything: holders, both online keys, the number of bins."""
+    index = found_index(store)
+    a_file("alpha", "1.0")
+    a_file("beta", "1.0")
+    assert index.publisher().publish_due()
+    client = Client(index)
+    assert client.sees(*SEEN) == SEEN
+    keys = [a_signer("online 7"), a_signer("online 8")]
+    index.online += keys
+    wish = Wish(
+        holders=holders_of(ann(), bo(), cy(), threshold=2),
+        bins_key=keys[0].public,
+        publish_key=keys[1].public,
+        layout=Layout(2),
+    )
+    change(index, wish, index.holder, ann(), bo())
+    return index, client
+
+
+def check(index: FoundedIndex, store: DyingStore, client: Client, *, committed: bool) -> None:
+    assert RoleVersion.objects.get(role="root").version == (2 if committed else 1)
+    assert client.sees(*SEEN) == SEEN, "a client that was there before"
+    assert index.client_sees(*SEEN) == SEEN, "a new client"
+    store.die_at = None
+    assert index.publisher().publish_due() is not committed
+    assert RoleVersion.objects.get(role="root").version == 2
+    assert Repository.objects.get().bit_length == 2
+    assert not OfflineChange.objects.filter(waiting=True).exists()
+    assert not Attempt.objects.exists()
+    assert client.sees(*SEEN) == SEEN
+    assert index.client_sees(*SEEN) == SEEN
+    assert [key for key, contents in store.history.items() if len(contents) > 1] == [], "no version has two contents"
+    a_file("delta", "1.0")
+    assert index.publisher().publish_due()
+    assert client.sees("delta") == {"delta": ["delta-1.0-py3-none-any.whl"]}
+
+
+def test_table_covers_every_write() -> None:
+    store = DyingStore()
+    index, _ = prepared(store)
+    store.writes = 0
+    assert index.publisher().publish_due()
+    assert store.writes == STORE_WRITES
+
+
+@pytest.mark.parametrize("stored", [False, True], ids=["failed", "failed-but-stored"])
+@pytest.mark.parametrize("write", range(1, STORE_WRITES + 1))
+def test_death_at_any_store_write_leaves_the_old_root_in_force(write: int, stored: bool) -> None:
+    store = DyingStore()
+    index, client = prepared(store)
+    store.die_at, store.stored = store.writes + write, stored
+    with pytest.raises(PowerCut):
+        index.publisher().publish_due()
+    check(index, store, client, committed=False)
+
+
+@pytest.mark.parametrize("stored", [False, True], ids=["failed", "failed-but-stored"])
+@pytest.mark.parametrize("step", ["begin", "commit", "_move_pages"])
+def test_death_at_a_database_write_leaves_the_old_root_in_force(
+    step: str, stored: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`commit` and what follows it are one transaction: a death inside takes all of it back."""
+    store = DyingStore()
+    index, client = prepared(store)
+    real: Callable[..., Any] = getattr(offline_module, step)
+
+    def dying(*arguments: Any, **keywords: Any) -> None:
+        if stored:
+            real(*arguments, **keywords)
+        raise PowerCut(step)
+
+    monkeypatch.setattr(offline_module, step, dying)
+    with pytest.raises(PowerCut):
+        index.publisher().publish_due()
+    monkeypatch.undo()
+    check(index, store, client, committed=False)
+
+
+def test_death_right_after_the_commit_leaves_the_new_root_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = DyingStore()
+    index, client = prepared(store)
+    real = offline_module.OfflineChanges._publish
+
+    def dying(*arguments: Any, **keywords: Any) -> None:
+        real(*arguments, **keywords)
+        raise PowerCut("after")
+
+    monkeypatch.setattr(offline_module.OfflineChanges, "_publish", dying)
+    with pytest.raises(PowerCut):
+        index.publisher().publish_due()
+    monkeypatch.undo()
+    check(index, store, client, committed=True)
+
+
+def test_deaths_in_a_row_lose_nothing() -> None:
+    store = DyingStore()
+    index, client = prepared(store)
+    for write in (STORE_WRITES, STORE_WRITES - 1, STORE_WRITES):
+        store.die_at, store.stored = store.writes + write, True
+        with pytest.raises(PowerCut):
+            index.publisher().publish_due()
+    check(index, store, client, committed=False)
