@@ -119,3 +119,56 @@ def test_lost_objects_of_the_store_are_made_again(index: RunningIndex, tmp_path:
     assert client_sees(index, root, tmp_path / "new", "alpha") == {"alpha": [alpha]}
     assert index.command("trust", "audit").returncode == 0
     assert index.command("trust", "status").returncode == 0
+
+
+def hold(index: RunningIndex, folder: Path, *change: str) -> None:
+    """The ceremony of the runbook, with the quick start's one holder: begin, sign, take in, put into force."""
+    path, key = folder / "ceremony.json", index.data / "offline-keys-move-me-away"
+    begun = json.loads(index.command("trust", *change, "--json", "--out", str(path)).stdout)
+    signed = index.plain(
+        "trust",
+        "sign",
+        str(path),
+        "--key",
+        f"pkcs8:{key / 'root.pem'}",
+        "--passphrase-file",
+        str(key / "passphrase"),
+        "--fingerprint",
+        begun["fingerprint"],
+    )
+    assert signed.returncode == 0, signed.stderr
+    index.command("trust", "ceremony", "import", str(path))
+    finished = index.command("trust", "ceremony", "finish", check=False)
+    assert finished.returncode == 0, finished.stderr
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["stolen", "lost"])
+def test_online_keys_that_were_stolen_or_lost_are_replaced(index: RunningIndex, tmp_path: Path, lost: bool) -> None:
+    token, root, known = index.token(), index.root, tmp_path / "client"
+    alpha = published(index, "alpha", token)
+    assert client_sees(index, root, known, "alpha") == {"alpha": [alpha]}
+    before = json.loads(index.command("trust", "status", "--json", check=False).stdout)
+    index.stop()
+    if lost:
+        for path in (index.data / "keys").glob("*.pem"):
+            path.unlink()
+        status = index.command("trust", "status", check=False)
+        assert status.returncode == 1
+        assert "cannot-sign" in status.stdout
+    hold(index, tmp_path, "rotate", "online-keys")
+    recovered = index.command("trust", "recover", check=False)
+    assert recovered.returncode == 0, recovered.stdout + recovered.stderr
+    index.start()
+    index.wait_ready()
+    beta = published(index, "beta", token)
+    expected = {"alpha": [alpha], "beta": [beta]}
+    assert client_sees(index, root, known, "alpha", "beta") == expected
+    assert client_sees(index, root, tmp_path / "new", "alpha", "beta") == expected
+    audited = index.command("trust", "audit", "--files", check=False)
+    assert (audited.returncode, audited.stderr) == (0, "")
+    after = json.loads(index.command("trust", "status", "--json").stdout)
+    assert after["roles"]["root"]["version"] == 2
+    assert not {*before["bins"]["keyids"], *before["roles"]["timestamp"]["keyids"]} & {
+        *after["bins"]["keyids"],
+        *after["roles"]["timestamp"]["keyids"],
+    }

@@ -16,7 +16,7 @@ from tuf.api.exceptions import ExpiredMetadataError, RepositoryError
 from support.publishing import HOUR, POLICY, Client, FoundedIndex
 from support.recovery import Backup, Rehearsal, a_key
 from support.rows import a_release
-from wheelmark.errors import Refused
+from wheelmark.errors import Refused, Unavailable
 from wheelmark.server.projects.lifecycle import set_status, transition, yank
 from wheelmark.server.projects.models import File, JournalEntry, Project, ProjectStatus, Release
 from wheelmark.server.projects.rules import FileState
@@ -65,7 +65,7 @@ class HostileMirror(FoundedIndex):
     ) -> HostileMirror:
         """What the thief of these keys can make of the state in force: an emptied page of `alpha`."""
         index = rehearsal.index
-        mirror = cls(index.store, index.signers, index.root, index.signing_log, now=index.now)
+        mirror = cls(index.store, index.signers, index.root, index.holder, index.signing_log, now=index.now)
         state, _ = load_state()
         at = state.layout.bin_of(page_target_path("alpha"))
         sha256 = hashlib.sha256(EVIL_PAGE).hexdigest()
@@ -198,9 +198,13 @@ def test_version_that_a_thief_left_in_the_store_does_not_stop_the_publisher_for_
 # -- lost keys --------------------------------------------------------------------------------------------------------
 
 
-def test_lost_online_key_is_replaced_although_it_cannot_sign_any_more(rehearsal: Rehearsal) -> None:
+def test_lost_online_keys_are_replaced_although_they_cannot_sign_any_more(rehearsal: Rehearsal) -> None:
+    rehearsal.index.signers = OnlineSigners(a_key(), a_key())  # whatever lies on the new disk, it is not the keys
     rehearsal.upload("alpha", "2.0")
+    with pytest.raises(Unavailable):
+        rehearsal.publish()
     rehearsal.hold_ceremony(bins=a_key(), publish=a_key())
+    rehearsal.publish()
     assert rehearsal.sees("alpha")["alpha"] == [ALPHA, "alpha-2.0-py3-none-any.whl"]
     all_is_well(rehearsal)
 
@@ -236,9 +240,7 @@ def test_expired_root_is_renewed_and_clients_of_the_old_one_follow(rehearsal: Re
     rehearsal.publish()
     with pytest.raises(ExpiredMetadataError):
         rehearsal.old_client.sees("alpha")
-    for role in ("targets", "bins"):
-        rehearsal.renew(role)
-    rehearsal.hold_ceremony()
+    rehearsal.hold_ceremony(renew=True)
     all_is_well(rehearsal)
 
 

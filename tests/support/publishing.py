@@ -71,7 +71,7 @@ class FoundedIndex:
         """A publisher that knows nothing but the rows."""
         store = store or self.store
         offline = OfflineChanges(store, self.signing_log, self._open_signers, POLICY)
-        signers = self._open_signers(named_keys(store))
+        signers = offline.signers_or_waiting(named_keys(store))
         return Publisher(store, signers, self.signing_log, policy=POLICY, clock=lambda: self.now, offline=offline)
 
     def _open_signers(self, named: OnlineKeys) -> OnlineSigners:
@@ -180,7 +180,7 @@ def found_index(
             begin({}, now=now),
             now=now,
         )
-    return FoundedIndex(store, signers, foundation.root, offline.signers[0], signing_log, now=now)
+    return FoundedIndex(store, signers, foundation.root, offline.root.signers[0], signing_log, now=now)
 
 
 def published_names() -> list[str]:

@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
 from django.apps import apps
 from django.db import connection, transaction
 from django.db.models import Model
-from securesystemslib.formats import encode_canonical
 
-from support.publishing import BITS, POLICY, Client, FoundedIndex, MemorySigningLog, found_index
+from support.ceremonies import change, holders_of
+from support.publishing import POLICY, Client, FoundedIndex, MemorySigningLog, found_index
 from support.rows import a_file
 from wheelmark.server.projects.models import File
 from wheelmark.server.publishing.audit import AuditReport, audit
-from wheelmark.server.publishing.keys import file_key, metadata_key, role_key
-from wheelmark.server.publishing.models import RoleVersion
+from wheelmark.server.publishing.keys import file_key, metadata_key
+from wheelmark.server.publishing.models import OfflineChange
 from wheelmark.server.publishing.recovery import Recovery, adopt_offline_roles, recover
 from wheelmark.store import MemoryStore
 from wheelmark.trust import (
-    Layout,
-    LogEntry,
     OfflineRole,
     OfflineRoles,
     OnlineSigner,
-    OnlineSigners,
-    RoleKeys,
-    bins_bytes,
-    envelope,
     open_signer,
-    root_bytes,
 )
+from wheelmark.trust.ceremony import Wish
+from wheelmark.trust.terms import OFFLINE_ROLES
 
 METADATA = b"Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n"
 
@@ -102,68 +95,20 @@ class Rehearsal:
         publish: OnlineSigner | None = None,
         holders: tuple[OnlineSigner, ...] | None = None,
         present: Iterable[int] = (0, 1),
+        renew: bool = False,
     ) -> None:
-        """A new root (and bins) that names new keys, signed by those who are present of the old and the new holders,
-        applied as the publisher applies it."""
-        old, new = self.holders, holders or self.holders
-        signers = OnlineSigners(bins=bins or self.index.signers.bins, publish=publish or self.index.signers.publish)
-        versions = dict(RoleVersion.objects.values_list("role", "version"))
-        keys = RoleKeys(tuple(holder.public for holder in new), 2)
-        online = RoleKeys((signers.publish.public,))
-        signed = root_bytes(
-            version=versions["root"] + 1,
-            expires=self.index.now + POLICY.root,
-            root=keys,
-            targets=RoleKeys(tuple(holder.public for holder in self.holders), 2),
-            snapshot=online,
-            timestamp=online,
+        """A ceremony that names new keys, signed by those who are present, and put into force by the publisher."""
+        wish = Wish(
+            bins_key=bins.public if bins else None,
+            publish_key=publish.public if publish else None,
+            holders=holders_of(*holders, threshold=2) if holders else {},
+            renew=frozenset(OFFLINE_ROLES) if renew else frozenset(),
         )
-        hands = {holder.keyid: holder for holder in (*(old[at] for at in present), *new[:2])}
-        self._apply("root", versions["root"] + 1, signed, hands)
-        if bins is not None:
-            signed = bins_bytes(
-                version=versions["bins"] + 1,
-                expires=self.index.now + POLICY.bins,
-                layout=Layout(BITS),
-                keys=RoleKeys((bins.public,)),
-            )
-            self._apply("bins", versions["bins"] + 1, signed, {key.keyid: key for key in self.holders[:2]})
-        self.index.signers = signers
-        publisher = self.index.publisher()
-        publisher.resign = frozenset(range(1 << BITS)) if bins is not None else frozenset({0})
-        publisher.publish_due()
-        self.holders = new
-
-    def renew(self, role: str) -> None:
-        """`targets` or `bins` again, as they are but for version and expiry, signed by the first two holders."""
-        version = RoleVersion.objects.get(role=role).version
-        content = orjson.loads(self.store.read_all(role_key(version, role), max_bytes=1_000_000))["signed"]
-        expires = (self.index.now + POLICY.life_of(role)).strftime("%Y-%m-%dT%H:%M:%SZ")
-        signed = encode_canonical(content | {"version": version + 1, "expires": expires}) or ""
-        self._apply(role, version + 1, signed.encode(), {holder.keyid: holder for holder in self.holders[:2]})
-
-    def _apply(self, role: str, version: int, signed: bytes, hands: Mapping[str, OnlineSigner]) -> None:
-        content = envelope(signed, [holder.sign(signed) for holder in hands.values()])
-        self.log_file(role, version, content, next(iter(hands)))
-        self.store.put_many([(role_key(version, role), content)], immutable=True)
-        life = POLICY.life_of(role)
-        RoleVersion.objects.filter(role=role).update(version=version, expires_at=self.index.now + life)
-
-    def log_file(self, role: str, version: int, content: bytes, keyid: str) -> None:
-        """A line of the signing log, as whoever signs through the index leaves it."""
-        self.log.append(
-            [
-                LogEntry(
-                    at=self.index.now,
-                    role=role,
-                    version=version,
-                    sha256=hashlib.sha256(content).hexdigest(),
-                    keyid=keyid,
-                    serial_from=0,
-                    serial_to=0,
-                )
-            ]
-        )
+        self.index.online += [key for key in (bins, publish) if key]
+        change(self.index, wish, *(self.holders[at] for at in present))
+        self.publish()
+        assert not OfflineChange.objects.filter(waiting=True).exists()
+        self.holders = holders or self.holders
 
 
 _APPS = ("projects", "publishing")

@@ -111,13 +111,10 @@ def _print_audit(report: AuditReport) -> None:
 
 
 def _recover(arguments: argparse.Namespace, config: Config) -> int:
-    from django.utils import timezone
-
     from wheelmark.server.logs import configure_logs
     from wheelmark.server.publishing.lock import publisher_lock
-    from wheelmark.server.publishing.publisher import Publisher
+    from wheelmark.server.publishing.publisher import open_publisher
     from wheelmark.server.publishing.recovery import adopt_offline_roles, recover
-    from wheelmark.server.publishing.signing import named_keys, online_signers
     from wheelmark.server.publishing.signing_log import SigningLog
     from wheelmark.server.stores import current_store
 
@@ -131,8 +128,7 @@ def _recover(arguments: argparse.Namespace, config: Config) -> int:
     try:
         store = current_store()
         adopted = adopt_offline_roles(store)
-        signers = online_signers(config, named_keys(store))
-        publisher = Publisher(store, signers, SigningLog(config.signing_log_path), clock=timezone.now)
+        publisher = open_publisher(config, store, SigningLog(config.signing_log_path))
         with progress_bars(as_json=arguments.json) as progress:
             done = recover(publisher, _logs(config, arguments.log), adopted=adopted, progress=progress)
     finally:

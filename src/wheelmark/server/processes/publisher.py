@@ -37,13 +37,14 @@ def wait_for_keys(config: Config, stop: threading.Event) -> None:
     Of many machines some have no keys, and should not. With the lock in its hands, such a machine would keep those
     that have them from signing.
     """
-    from wheelmark.server.publishing.signing import named_keys, online_signers
+    from wheelmark.server.publishing.publisher import open_publisher
+    from wheelmark.server.publishing.signing_log import SigningLog
     from wheelmark.server.stores import current_store
 
     said = ""
     while not stop.is_set():
         try:
-            online_signers(config, named_keys(current_store()))
+            open_publisher(config, current_store(), SigningLog(config.signing_log_path))
         except (WheelmarkError, DatabaseError) as error:
             if str(error) != said:
                 said = str(error)

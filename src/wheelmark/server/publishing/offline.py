@@ -64,6 +64,23 @@ class OfflineChanges:
         if named_keys(self.store) != OnlineKeys.of(signers):
             raise Unavailable("the online keys were replaced by a ceremony; opening the new ones", code="keys-changed")
 
+    def signers_or_waiting(self, named: OnlineKeys) -> OnlineSigners:
+        """The signers of the keys that the index names; if they are lost, of those that the waiting ceremony names.
+
+        Raises:
+            Unavailable, Untrusted: there are neither.
+        """
+        try:
+            return self.open_signers(named)
+        except WheelmarkError:
+            row = OfflineChange.objects.filter(waiting=True).first()
+            if row is None:
+                raise
+            from wheelmark.trust.ceremony import complete
+            from wheelmark.trust.ceremony_file import read_ceremony
+
+            return self.open_signers(complete(read_ceremony(bytes(row.ceremony)), now=row.finished_at).online)
+
     def apply(
         self, state: RepositoryState, serial: int, signers: OnlineSigners, *, now: datetime
     ) -> tuple[RepositoryState, OnlineSigners] | None:
@@ -85,11 +102,13 @@ class OfflineChanges:
 
         try:
             completed = complete(read_ceremony(bytes(row.ceremony)), now=now)
-            old = OnlineKeys.of(signers)
+            # Not those that we hold: the old ones may be lost.
+            old = named_keys(self.store)
             following = apply_ceremony(
                 state, completed, same_bins_key=completed.online.bins == old.bins, last_versions=_last_versions()
             )
-            fitting = signers if completed.online == old else self.open_signers(completed.online)
+            held = completed.online == OnlineKeys.of(signers)
+            fitting = signers if held else self.open_signers(completed.online)
         except WheelmarkError as error:
             if str(error) != self._said:
                 self._said = str(error)

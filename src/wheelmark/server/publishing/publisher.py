@@ -88,6 +88,7 @@ class Publisher:
     _serial: int = 0  # published up to here
     _seen: int = 0  # looked at up to here: nothing in between changes a page
     _looked_for_due: float = float("-inf")
+    _keys_checked: bool = False
 
     def publish_due(self) -> bool:
         """Publish everything that waits, and sign again what comes due; say whether there was a new snapshot.
@@ -107,11 +108,14 @@ class Publisher:
         if self._state is None:
             self._state, self._serial = load_state()
             self._seen, self._looked_for_due = self._serial, float("-inf")
-            if self.offline:
-                self.offline.check(self.signers)
+            self._keys_checked = False
         if self.offline and (applied := self.offline.apply(self._state, self._serial, self.signers, now=now)):
             self._state, self.signers = applied
             return True
+        if self.offline and not self._keys_checked:
+            # After the ceremony that may wait: its keys may be the only ones that are left.
+            self.offline.check(self.signers)
+            self._keys_checked = True
         serial, names = self._changed_projects()
         due_bins, due_now = self._due(now)
         if self.resign:
@@ -203,14 +207,16 @@ class Publisher:
 
 
 def open_publisher(config: Config, store: Store, signing_log: SigningRecord) -> Publisher:
-    """A publisher with the keys that the index names now, which takes others when a ceremony names them.
+    """A publisher with the keys that the index names now, which takes others when a ceremony names them. If those keys
+    are lost, but a finished ceremony waits that names others, it is a publisher with the others.
 
     Raises:
         Unavailable, Untrusted: this machine cannot sign (see `online_signers`).
     """
     policy = ExpiryPolicy()
     offline = OfflineChanges(store, signing_log, lambda named: online_signers(config, named), policy)
-    return Publisher(store, online_signers(config, named_keys(store)), signing_log, policy=policy, offline=offline)
+    signers = offline.signers_or_waiting(named_keys(store))
+    return Publisher(store, signers, signing_log, policy=policy, offline=offline)
 
 
 def apply_here(config: Config) -> bool:
