@@ -1,8 +1,8 @@
 """A mirror in an attacker's hands: an honest copy of an index, and a list of small rules that bend its answers.
 
-    mirror.rules = [flip("timestamp.json")]                     # one bit, wherever the expression is found in the path
+    mirror.rules = [flip("timestamp.json")]                     # one bit, wherever it is found in the path
     mirror.rules = [say("/simple/part/", Answer(404), times=1)]  # a lie that is told once
-    mirror.rules = [do("/demo/", lambda ask: ask.body[:-1])]     # anything: the request and the answer so far, in and out
+    mirror.rules = [do("/demo/", lambda ask: ask.body[:-1])]     # anything: from the answer so far
 
 The rules are applied in their order, each to what the one before made of the answer. A mirror knows no key: what an
 attacker signs with a stolen one is made by `signed_anew`.
@@ -20,7 +20,7 @@ from typing import Any
 
 import zstandard
 from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]  # re-exported without saying so
-from tuf.api.metadata import Metadata  # type: ignore[attr-defined]  # tuf re-exports without saying so
+from tuf.api.metadata import Metadata
 from tuf.api.serialization.json import JSONSerializer
 
 from support.repository import Answer, IndexServer, SignedRepository, endless, flipped
@@ -42,7 +42,7 @@ class Ask:
     def body(self) -> bytes:
         """The bytes that would be sent."""
         body = self.said.body if isinstance(self.said, Answer) else self.said
-        assert isinstance(body, bytes), f"expected something at {self.path}, got {self.said}"
+        assert isinstance(body, bytes), f"expected something at {self.path}, got {self.said!r}"
         return body
 
 

@@ -15,8 +15,8 @@ from wheelmark.errors import Fault, Refused
 
 TIMEOUT_VARIABLE = "WHEELMARK_TIMEOUT"
 SPEED_VARIABLE = "WHEELMARK_MIN_SPEED"
-LEAST_SECONDS, MOST_SECONDS = 0.1, 3600.0
-LEAST_SPEED, MOST_SPEED = 1.0, 1e9  # bytes a second; 0 would let an endless drip hold the installer for ever
+SECONDS = (0.1, 3600.0)
+SPEEDS = (1.0, 1e9)  # bytes a second; with 0 an endless drip could hold the installer for ever
 MAX_CONNECT_SECONDS = 10.0
 METADATA_FACTOR = 3
 
@@ -27,10 +27,10 @@ def limits_from(environment: Mapping[str, str]) -> Limits:
     Raises:
         Refused: not a number, or outside the bounds.
     """
-    faults: list[Fault] = []
     usual = Limits()
-    seconds = _number(environment, TIMEOUT_VARIABLE, usual.gap_seconds, LEAST_SECONDS, MOST_SECONDS, faults)
-    speed = _number(environment, SPEED_VARIABLE, usual.min_bytes_per_second, LEAST_SPEED, MOST_SPEED, faults)
+    faults: list[Fault] = []
+    seconds = _number(environment, TIMEOUT_VARIABLE, SECONDS, faults) or usual.gap_seconds
+    speed = _number(environment, SPEED_VARIABLE, SPEEDS, faults) or usual.min_bytes_per_second
     if faults:
         raise Refused(faults)
     return Limits(
@@ -44,16 +44,16 @@ def limits_from(environment: Mapping[str, str]) -> Limits:
 
 
 def _number(
-    environment: Mapping[str, str], name: str, usual: float, least: float, most: float, faults: list[Fault]
-) -> float:
+    environment: Mapping[str, str], name: str, bounds: tuple[float, float], faults: list[Fault]
+) -> float | None:
     text = environment.get(name, "").strip()
     if not text:
-        return usual
+        return None
     try:
         number = float(text)
     except ValueError:
         number = math.nan
-    if not least <= number <= most:  # also false for what is not a number
-        faults.append(Fault("limit", name, f"expected a number from {least:g} to {most:.0f}, got {text[:40]!r}"))
-        return usual
-    return number
+    if bounds[0] <= number <= bounds[1]:  # never true for what is not a number
+        return number
+    faults.append(Fault("limit", name, f"expected a number from {bounds[0]:g} to {bounds[1]:.0f}, got {text[:40]!r}"))
+    return None

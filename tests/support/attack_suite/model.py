@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import re
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from tuf.api.metadata import Metadata  # type: ignore[attr-defined]  # tuf re-exports without saying so
+from tuf.api.metadata import Metadata
 
 from support.client import installed_versions, run_wheelmark
 from support.hostile_mirror import HostileMirror
@@ -40,15 +41,19 @@ class Scene:
     elsewhere: HostileMirror | None = None  # another index of the attacker's, which nobody must ask
 
     @property
-    def _memory(self) -> Path:
+    def memory(self) -> Path:
+        """Where the command keeps what it remembers of this index."""
         digest = hashlib.sha256(self.mirror.index_url.encode()).hexdigest()[:32]
         return self.directory / "state" / "indexes" / digest
 
     def visit(self) -> None:
         """The user has been here before: what is published now is the trusted state."""
-        verifier = Verifier(self.mirror.index_url, self.repository.root_bytes, self._memory)
+        verifier = Verifier(self.mirror.index_url, self.repository.root_bytes, self.memory)
         assert verifier.page("demo") is not None
         assert verifier.page("part") is not None
+        for path in self.memory.iterdir():  # the trusted state, and nothing that need not be asked for again
+            if path.name != "metadata":
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def install(self, *words: str, patience: float = PATIENCE_SECONDS) -> subprocess.CompletedProcess[str]:
         """`wheelmark pip|uv … install`, as a user would type it."""
@@ -60,12 +65,12 @@ class Scene:
         environment = {"WHEELMARK_TIMEOUT": str(patience), **self.environment}
         run = run_wheelmark(self.tool, *own, *command, *words, state=self.directory / "state", **environment)
         memories = list((self.directory / "state" / "indexes").iterdir())
-        assert memories == [self._memory], "the command remembers elsewhere than `visit` does"
+        assert memories == [self.memory], "the command remembers elsewhere than `visit` does"
         return run
 
     def trusted(self) -> dict[str, bytes]:
         """The trusted state: every file of the metadata directory."""
-        folder = self._memory / "metadata"
+        folder = self.memory / "metadata"
         files = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
         return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from support.attack_suite.metadata import HASH, MIRROR
-from support.attack_suite.model import HURRY_SECONDS, Attack, Scene
+from support.attack_suite.model import HURRY_SECONDS, PATIENCE_SECONDS, Attack, Scene
 from support.hostile_mirror import (
     Rule,
     bomb,
@@ -37,8 +38,8 @@ LOGIN_PAGE = b"<!DOCTYPE html><title>Welcome to the airport</title>"
 
 MORE = r"expected at most \d+ bytes, got more|bytes, got more"
 SLOW = "expected an answer in bounded time"
-SLOWLY = "stopped when its time is over"
-TOO_MUCH = "refused at the first byte beyond what may come"
+TOO_MUCH = "cut off at the first byte too many"
+UNPACKED = "unpacked piece by piece, and cut off at the first byte too many"
 
 
 def _rules(*rules: Callable[[], Rule]) -> Callable[[Scene], None]:
@@ -63,18 +64,12 @@ def _row(
         unavailable=unavailable,
         newcomer=where in ADVANCES,
         advances=ADVANCES.get(where, ()),
-        patience=HURRY_SECONDS if says == SLOW else Attack.patience,
+        patience=HURRY_SECONDS if says == SLOW else PATIENCE_SECONDS,
     )
 
 
 ENDLESS = tuple(
-    _row(
-        f"endless data: {name}",
-        lambda where=where: flood(where),
-        "cut off at the first byte too many",
-        MORE,
-        where=where,
-    )  # type: ignore[misc]  # mypy wants no defaults
+    _row(f"endless data: {name}", partial(flood, where), TOO_MUCH, MORE, where=where)
     for name, where in (
         ("next root", NEXT_ROOT),
         ("timestamp", TIMESTAMP),
@@ -87,13 +82,7 @@ ENDLESS = tuple(
 )
 
 BOMBS = tuple(
-    _row(
-        f"decompression bomb: {name}, {encoding}",
-        lambda where=where, encoding=encoding: bomb(where, encoding),  # type: ignore[misc]  # as above
-        "unpacked piece by piece, and cut off at the first byte too many",
-        MORE,
-        where=where,
-    )
+    _row(f"decompression bomb: {name}, {encoding}", partial(bomb, where, encoding), UNPACKED, MORE, where=where)
     for name, where, encoding in (
         ("timestamp", TIMESTAMP, "gzip"),
         ("page", PAGE, "zstd"),
@@ -119,14 +108,47 @@ SLOWS = tuple(
 )
 
 TRUNCATED = (
-    _row("truncated: file", lambda: cut(FILE), "fewer bytes than the page says", r"expected \d+ bytes, got \d+", where=FILE),
+    _row(
+        "truncated: file",
+        lambda: cut(FILE),
+        "fewer bytes than the page says",
+        r"expected \d+ bytes, got \d+",
+        where=FILE,
+    ),
     _row("truncated: page", lambda: cut(PAGE), "fewer bytes than the bin says", HASH, where=PAGE),
-    _row("truncated: core metadata", lambda: cut(CORE_METADATA), "its hash is not that in the page", "core metadata with sha256", where=CORE_METADATA),
+    _row(
+        "truncated: core metadata",
+        lambda: cut(CORE_METADATA),
+        "its hash is not that in the page",
+        "core metadata with sha256",
+        where=CORE_METADATA,
+    ),
     _row("truncated: timestamp", lambda: cut(TIMESTAMP), "not metadata", "deserialize", where=TIMESTAMP),
-    _row("truncated: file, and the connection ends", lambda: break_off(FILE), "the end did not come", "expected the whole answer", where=FILE, unavailable=True),
-    _row("truncated: page, and the connection ends", lambda: break_off(PAGE), "the end did not come", "expected the whole answer", where=PAGE, unavailable=True),
-    _row("truncated: no answer at all", lambda: say(PAGE, Answer(raw=True)), "nothing came", "expected an answer", where=PAGE, unavailable=True),
-)  # fmt: skip
+    _row(
+        "truncated: file, and the connection ends",
+        lambda: break_off(FILE),
+        "the end did not come",
+        "expected the whole answer",
+        where=FILE,
+        unavailable=True,
+    ),
+    _row(
+        "truncated: page, and the connection ends",
+        lambda: break_off(PAGE),
+        "the end did not come",
+        "expected the whole answer",
+        where=PAGE,
+        unavailable=True,
+    ),
+    _row(
+        "truncated: no answer at all",
+        lambda: say(PAGE, Answer(raw=True)),
+        "nothing came",
+        "expected an answer",
+        where=PAGE,
+        unavailable=True,
+    ),
+)
 
 
 def _status(name: str, where: str, status: int) -> Attack:
@@ -156,14 +178,53 @@ STATUSES = (
 )
 
 LOGINS = (
-    _row("lying 200: a log-in page for the next root", lambda: say(NEXT_ROOT, LOGIN_PAGE), "not metadata", "deserialize", where=NEXT_ROOT),
-    _row("lying 200: a log-in page for everything", lambda: say("", LOGIN_PAGE), "not metadata", "deserialize", where=""),
-    _row("lying 200: a log-in page for the page", lambda: say(PAGE, LOGIN_PAGE), "its hash is not that in the bin", HASH, where=PAGE),
-    _row("lying 200: nothing for the file", lambda: say(FILE, b""), "fewer bytes than the page says", r"bytes, got 0", where=FILE),
-    _row("lying 200: an encoding that nobody knows", lambda: say(TIMESTAMP, Answer(200, {"Content-Encoding": "br"}, b"x")), "encodings are two", "gzip, zstd or no encoding", where=TIMESTAMP),
-    _row("lying 200: no gzip at all", lambda: say(PAGE, Answer(200, {"Content-Encoding": "gzip"}, b"x")), "not gzip", "expected (gzip|a whole gzip)", where=PAGE),
-    _row("lying 200: not HTTP", lambda: say(TIMESTAMP, Answer(raw=True, body=b"220 mail.example ESMTP\r\n")), "not an answer", "expected an answer", where=TIMESTAMP, unavailable=True),
-)  # fmt: skip
+    _row(
+        "lying 200: a log-in page for the next root",
+        lambda: say(NEXT_ROOT, LOGIN_PAGE),
+        "not metadata",
+        "deserialize",
+        where=NEXT_ROOT,
+    ),
+    _row(
+        "lying 200: a log-in page for everything", lambda: say("", LOGIN_PAGE), "not metadata", "deserialize", where=""
+    ),
+    _row(
+        "lying 200: a log-in page for the page",
+        lambda: say(PAGE, LOGIN_PAGE),
+        "its hash is not that in the bin",
+        HASH,
+        where=PAGE,
+    ),
+    _row(
+        "lying 200: nothing for the file",
+        lambda: say(FILE, b""),
+        "fewer bytes than the page says",
+        r"bytes, got 0",
+        where=FILE,
+    ),
+    _row(
+        "lying 200: an encoding that nobody knows",
+        lambda: say(TIMESTAMP, Answer(200, {"Content-Encoding": "br"}, b"x")),
+        "encodings are two",
+        "gzip, zstd or no encoding",
+        where=TIMESTAMP,
+    ),
+    _row(
+        "lying 200: no gzip at all",
+        lambda: say(PAGE, Answer(200, {"Content-Encoding": "gzip"}, b"x")),
+        "not gzip",
+        "expected (gzip|a whole gzip)",
+        where=PAGE,
+    ),
+    _row(
+        "lying 200: not HTTP",
+        lambda: say(TIMESTAMP, Answer(raw=True, body=b"220 mail.example ESMTP\r\n")),
+        "not an answer",
+        "expected an answer",
+        where=TIMESTAMP,
+        unavailable=True,
+    ),
+)
 
 
 def _wrong_bucket(scene: Scene) -> None:
@@ -172,11 +233,41 @@ def _wrong_bucket(scene: Scene) -> None:
 
 
 REDIRECTS = (
-    _row("lying redirect: timestamp", lambda: redirect(TIMESTAMP, "/elsewhere"), "metadata comes from the index itself", "got a redirect", where=TIMESTAMP),
-    _row("lying redirect: page", lambda: redirect(PAGE, "https://elsewhere.example.invalid/"), "metadata comes from the index itself", "got a redirect", where=PAGE),
-    _row("lying redirect: file, round and round", lambda: redirect("/files/", "?again"), "three redirects, and no more", "at most 3 redirects", where=FILE),
-    _row("lying redirect: file, to this machine's disk", lambda: redirect(FILE, "file:///etc/passwd"), "only http and https are followed", "got a redirect", where=FILE),
-    _row("lying redirect: file, to no address", lambda: redirect(FILE, "http://["), "not an address", "got a redirect", where=FILE),
+    _row(
+        "lying redirect: timestamp",
+        lambda: redirect(TIMESTAMP, "/elsewhere"),
+        "metadata comes from the index itself",
+        "got a redirect",
+        where=TIMESTAMP,
+    ),
+    _row(
+        "lying redirect: page",
+        lambda: redirect(PAGE, "https://elsewhere.example.invalid/"),
+        "metadata comes from the index itself",
+        "got a redirect",
+        where=PAGE,
+    ),
+    _row(
+        "lying redirect: file, round and round",
+        lambda: redirect("/files/", "?again"),
+        "three redirects, and no more",
+        "at most 3 redirects",
+        where=FILE,
+    ),
+    _row(
+        "lying redirect: file, to this machine's disk",
+        lambda: redirect(FILE, "file:///etc/passwd"),
+        "only http and https are followed",
+        "got a redirect",
+        where=FILE,
+    ),
+    _row(
+        "lying redirect: file, to no address",
+        lambda: redirect(FILE, "http://["),
+        "not an address",
+        "got a redirect",
+        where=FILE,
+    ),
     Attack(
         name="lying redirect: file, to other bytes",
         attacker=MIRROR,
@@ -184,6 +275,6 @@ REDIRECTS = (
         outcome="refused: followed, and the hash is not that in the page",
         says="expected sha256",
     ),
-)  # fmt: skip
+)
 
 TRANSPORT = (*ENDLESS, *BOMBS, *SLOWS, *TRUNCATED, *STATUSES, *LOGINS, *REDIRECTS)
