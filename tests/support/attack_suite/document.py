@@ -1,6 +1,6 @@
 """The table of `docs/explanation/attacks.md`, from the rows that are run.
 
-    PYTHONPATH=src:tests python -m support.attack_suite.document    # writes it into the page
+PYTHONPATH=src:tests python -m support.attack_suite.document    # writes it into the page
 """
 
 from __future__ import annotations

@@ -249,7 +249,7 @@ REDIRECTS = (
     ),
     _row(
         "lying redirect: file, round and round",
-        lambda: redirect("/files/", "?again"),
+        lambda: redirect(r"\.whl(\?again)?$", "?again"),
         "three redirects, and no more",
         "at most 3 redirects",
         where=FILE,
