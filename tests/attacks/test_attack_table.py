@@ -5,7 +5,7 @@ from __future__ import annotations
 from support.attack_suite import ATTACKS
 from support.attack_suite.document import tables, written
 
-# Issue by issue, what a suite of attacks on an index must have (TUF specification § 1.5.2, PEP 458 appendix A, and ours).
+# What a suite of attacks on an index must have (TUF specification § 1.5.2, PEP 458 appendix A, and ours).
 FAMILIES = (
     "arbitrary software", "rollback: timestamp", "rollback: snapshot", "rollback: bin", "rollback: page", "freeze",
     "fast-forward", "mix-and-match", "endless data: timestamp", "endless data: page", "endless data: file",
