@@ -74,12 +74,6 @@ class Scene:
         files = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
         return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
-    def installed(self) -> set[str]:
-        """Every file in the environment but compiled ones, and the lock that uv leaves."""
-        environment = self.interpreter.parent.parent
-        files = (path for path in environment.rglob("*") if not path.is_dir() and path.name != ".lock")
-        return {str(path.relative_to(environment)) for path in files if "__pycache__" not in path.parts}
-
     def versions(self) -> dict[str, str]:
         """What can be imported, of what the index has."""
         return installed_versions(self.interpreter, "demo", "part")
@@ -123,13 +117,13 @@ def run_attack(attack: Attack, scene: Scene) -> None:
     if not attack.newcomer:
         scene.visit()
     attack.arrange(scene)
-    trusted, installed = scene.trusted(), scene.installed()
+    trusted, installed = scene.trusted(), files_of(scene.interpreter)
     started = time.monotonic()
     words = [word.format(directory=scene.directory) for word in attack.words]
     with scene.elsewhere or nullcontext():
         run = scene.install(*words, patience=attack.patience)
     elapsed = time.monotonic() - started
-    assert scene.installed() == installed
+    assert files_of(scene.interpreter) == installed
     _assert_said(attack, run)
     _assert_stayed(attack, trusted, scene.trusted())
     assert elapsed < MAX_RUN_SECONDS
@@ -157,6 +151,13 @@ def _assert_stayed(attack: Attack, before: dict[str, bytes], after: dict[str, by
         assert any(fnmatch.fnmatchcase(name, pattern) for pattern in allowed), f"trusted state changed: {name}"
         if name in before:
             assert version_of(after[name]) > version_of(before[name])
+
+
+def files_of(interpreter: Path) -> set[str]:
+    """Every file in an environment but compiled ones, and the lock that uv leaves."""
+    environment = interpreter.parent.parent
+    files = (path for path in environment.rglob("*") if not path.is_dir() and path.name != ".lock")
+    return {str(path.relative_to(environment)) for path in files if "__pycache__" not in path.parts}
 
 
 def version_of(raw: bytes) -> int:
