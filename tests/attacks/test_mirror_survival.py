@@ -184,6 +184,7 @@ def test_true_quarantine_reaches_the_installer(scene: Scene) -> None:
 def test_wrong_delta_costs_bytes_and_nothing_else(scene: Scene) -> None:
     scene.visit()
     scene.publish_second_version()
+    scene.mirror.makes_deltas = True
     scene.mirror.rules = [flip("/tuf/deltas/")]
     installs(scene, versions={"demo": "2.0", "part": "1.5"})
 
@@ -191,6 +192,7 @@ def test_wrong_delta_costs_bytes_and_nothing_else(scene: Scene) -> None:
 def test_wrong_delta_before_a_wrong_file_is_refused(scene: Scene) -> None:
     scene.visit()
     scene.publish_second_version()
+    scene.mirror.makes_deltas = True
     scene.mirror.rules = [flip("/tuf/deltas/"), flip(r"/3\.snapshot\.json")]
     refuses(scene)
 

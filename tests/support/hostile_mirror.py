@@ -72,6 +72,7 @@ class HostileMirror(IndexServer):
     def __init__(self, repository: SignedRepository) -> None:
         super().__init__(repository, self._bent)
         self.rules: list[Rule] = []
+        self.makes_deltas = False  # or else a rule about a file would leave another way to its true bytes
         self.port = self._server.server_port
 
     @contextmanager
@@ -91,7 +92,7 @@ class HostileMirror(IndexServer):
 
     def _delta(self, path: str) -> bytes | None:
         """What a delta holds: zstd of the new bytes, with the bytes of the older version as dictionary."""
-        if (asked := _DELTA.fullmatch(path)) is None:
+        if not self.makes_deltas or (asked := _DELTA.fullmatch(path)) is None:
             return None
         new, old = (self.objects.get(f"/tuf/{asked[number]}.{asked[2]}.json") for number in (1, 3))
         if new is None or old is None:

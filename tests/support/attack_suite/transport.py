@@ -33,6 +33,7 @@ UP_TO_TIMESTAMP = ("timestamp.json",)
 UP_TO_BINS = ("timestamp.json", "snapshot.json", "targets.json", "bins.json")
 ADVANCES = {SNAPSHOT: UP_TO_TIMESTAMP, BIN: UP_TO_BINS}
 
+FASTER_THAN_THE_RATE = b"x" * 400  # for each pause of a drip: only the bound on the whole time can stop it
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 LOGIN_PAGE = b"<!DOCTYPE html><title>Welcome to the airport</title>"
 
@@ -96,7 +97,11 @@ SLOWS = tuple(
         ("slow retrieval: timestamp", lambda: trickle(TIMESTAMP), TIMESTAMP),
         ("slow retrieval: bin", lambda: trickle(BIN), BIN),
         ("slow retrieval: page", lambda: trickle(PAGE), PAGE),
-        ("slow retrieval: core metadata", lambda: trickle_raw(CORE_METADATA, b"HTTP/1.1 200 OK\r\n\r\n", b"x"), ""),
+        (
+            "slow retrieval: core metadata",
+            lambda: trickle_raw(CORE_METADATA, b"HTTP/1.1 200 OK\r\n\r\n", FASTER_THAN_THE_RATE),
+            "",
+        ),
         ("slow retrieval: file", lambda: trickle(FILE), FILE),
         ("slow retrieval: nothing at all", lambda: trickle_raw(TIMESTAMP, b"", b""), TIMESTAMP),
         ("slow retrieval: headers", lambda: trickle_raw(PAGE, b"HTTP/1.1 200 OK\r\n", b"X-Y: y\r\n"), PAGE),
