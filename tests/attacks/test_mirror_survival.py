@@ -17,7 +17,7 @@ import pytest
 from filelock import FileLock
 from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]  # re-exported without saying so
 
-from support.attack_suite.metadata import METADATA
+from support.attack_suite import METADATA
 from support.attack_suite.model import Scene, a_scene
 from support.client import new_environment
 from support.hostile_mirror import Ask, Rule, do, flip, say, signed_anew
