@@ -37,6 +37,7 @@ def limits_from(environment: Mapping[str, str]) -> Limits:
         connect_seconds=min(MAX_CONNECT_SECONDS, seconds),
         gap_seconds=seconds,
         headers_seconds=seconds,
+        delta_seconds=min(usual.delta_seconds, seconds),
         metadata_seconds=METADATA_FACTOR * seconds,
         grace_seconds=seconds,
         min_bytes_per_second=int(speed),

@@ -20,6 +20,7 @@ def test_one_number_stands_for_all_waits() -> None:
         gap_seconds=2.5,
         headers_seconds=2.5,
         metadata_seconds=7.5,
+        delta_seconds=2.5,
         grace_seconds=2.5,
         min_bytes_per_second=100,
     )
