@@ -8,6 +8,7 @@ import io
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -41,6 +42,28 @@ def a_wheel(name: str, version: str, *, requires: Iterable[str] = (), filler: in
     with zipfile.ZipFile(buffer, "w") as archive:
         for path, content in members.items():
             archive.writestr(zipfile.ZipInfo(path), content)
+    return buffer.getvalue()
+
+
+def source_that_fetches(name: str, version: str, address: str) -> bytes:
+    """A source distribution that brings its own build backend, which asks `address` for something."""
+    backend = f"""import urllib.request
+def get_requires_for_build_wheel(config_settings=None):
+    urllib.request.urlopen({address!r}, timeout=10).read()
+    return []
+build_wheel = None
+"""
+    members = {
+        "PKG-INFO": core_metadata_of(name, version),
+        "pyproject.toml": b'[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',
+        "backend.py": backend.encode(),
+    }
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for path, content in members.items():
+            member = tarfile.TarInfo(f"{name}-{version}/{path}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
     return buffer.getvalue()
 
 

@@ -50,17 +50,18 @@ class SignedRepository:
 
     def __init__(self) -> None:
         self.signers = {role: CryptoSigner.generate_ed25519() for role in ROLES}
+        self.co_signers: dict[str, list[CryptoSigner]] = {}  # by role: more keys for a threshold above one
         self.objects: dict[str, bytes] = {}
         self.pages: dict[str, bytes] = {}  # what is signed; may be set to anything
         self.page_files: dict[str, dict[str, SimpleFile]] = {}
         self.expires_in: dict[str, timedelta] = {}  # by role, a year unless said
-        self._versions = dict.fromkeys(("root", "snapshot", "timestamp"), 0)
+        self._versions = dict.fromkeys(("root", "targets", "bins", "snapshot", "timestamp"), 0)
         self._bins: dict[str, tuple[int, bytes]] = {}
         self.root = Root(expires=self._expires("root"), consistent_snapshot=True)
         for role in ("root", "targets", "snapshot", "timestamp"):
             self.root.add_key(self._key(role), role)
         self.publish_root()
-        self._publish_delegators()
+        self.publish_delegators()
         self.publish()
 
     @property
@@ -114,7 +115,7 @@ class SignedRepository:
             sha256 = hashlib.sha256(raw).hexdigest()
             self.objects[f"/tuf/targets/simple/{name}/{sha256}.index.json"] = raw
             rows[succinct.get_role_for_target(path)][path] = TargetFile(len(raw), {"sha256": sha256}, path)
-        meta = {"targets.json": MetaFile(1), "bins.json": MetaFile(1)}
+        meta = {f"{role}.json": MetaFile(self._versions[role]) for role in ("targets", "bins")}
         for bin_name, targets in rows.items():
             version, signed = self._bins.get(bin_name, (0, b""))
             if version == 0 or Metadata[Targets].from_bytes(signed).signed.targets != targets:
@@ -138,9 +139,17 @@ class SignedRepository:
         self.root.version = self._next("root")
         self.root.expires = self._expires("root")
         metadata = Metadata(self.root)
-        for signer in (self.signers["root"], *also_signed_by):
+        for signer in (self.signers["root"], *self.co_signers.get("root", ()), *also_signed_by):
             metadata.sign(signer, append=True)
         self.objects[f"/tuf/{self.root.version}.root.json"] = metadata.to_bytes(JSONSerializer(compact=True))
+
+    def require_two(self, role: str) -> None:
+        """A second key and threshold 2 for a top-level role, by a new root; what is published then has both."""
+        second = CryptoSigner.generate_ed25519()
+        self.co_signers[role] = [second]
+        self.root.add_key(second.public_key, role)
+        self.root.roles[role].threshold = 2
+        self.publish_root()
 
     def rotate_key(self, role: str) -> None:
         """Another key for a top-level role, by a new root."""
@@ -149,15 +158,21 @@ class SignedRepository:
         self.root.add_key(self._key(role), role)
         self.publish_root()
 
-    def _publish_delegators(self) -> None:
+    def publish_delegators(self) -> None:
+        """New versions of the two offline roles; the next snapshot lists them."""
         bins = DelegatedRole("bins", [self._key("bins").keyid], 1, False, paths=["simple/*/index.json"])
-        targets = Targets(expires=self._expires("targets"))
+        targets = Targets(self._next("targets"), expires=self._expires("targets"))
         targets.delegations = Delegations({bins.keyids[0]: self._key("bins")}, roles={"bins": bins})
-        self.objects["/tuf/1.targets.json"] = self._sign(targets, "targets")
-        delegator = Targets(expires=self._expires("bins"))
+        self.objects[f"/tuf/{targets.version}.targets.json"] = self._sign(targets, "targets")
+        delegator = Targets(self._next("bins"), expires=self._expires("bins"))
         bin_key = self._key("bin")
         delegator.delegations = Delegations({bin_key.keyid: bin_key}, succinct_roles=self._succinct())
-        self.objects["/tuf/1.bins.json"] = self._sign(delegator, "bins")
+        self.objects[f"/tuf/{delegator.version}.bins.json"] = self._sign(delegator, "bins")
+
+    def bin_path(self, name: str) -> str:
+        """Where the published bin of a project lies."""
+        bin_name = self._succinct().get_role_for_target(f"simple/{name}/index.json")
+        return f"/tuf/{self._bins[bin_name][0]}.{bin_name}.json"
 
     def _succinct(self) -> SuccinctRoles:
         return SuccinctRoles([self._key("bin").keyid], 1, BIT_LENGTH, "bins")
@@ -174,7 +189,8 @@ class SignedRepository:
 
     def _sign(self, signed: Targets | Snapshot | Timestamp, role: str) -> bytes:
         metadata: Metadata[Any] = Metadata(signed)
-        metadata.sign(self.signers[role])
+        for signer in (self.signers[role], *self.co_signers.get(role, ())):
+            metadata.sign(signer, append=True)
         return metadata.to_bytes(JSONSerializer(compact=True))
 
 
@@ -185,6 +201,7 @@ class Answer:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | Iterable[bytes] = b""
+    raw: bool = False  # the body is all that is sent, status line and headers are its own
 
 
 Hostile = Callable[[str, bytes | None], Answer | bytes | None]  # path, true bytes → other answer or bytes, None: true
@@ -198,9 +215,12 @@ class IndexServer:
         self.hostile = hostile
         self.makes_deltas = False
         self.requests: list[str] = []
-        self._server = _QuietServer(("127.0.0.1", 0), self._handler())
+        self._listen(0)
         self.origin = f"http://127.0.0.1:{self._server.server_port}"
         self.index_url = f"{self.origin}/simple/"
+
+    def _listen(self, port: int) -> None:
+        self._server = _QuietServer(("127.0.0.1", port), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 
     def __enter__(self) -> IndexServer:
@@ -246,6 +266,9 @@ class IndexServer:
                     self._send(answer)
 
             def _send(self, answer: Answer) -> None:
+                if answer.raw:
+                    self._send_raw(answer)
+                    return
                 self.send_response(answer.status)
                 for name, value in answer.headers.items():
                     self.send_header(name, value)
@@ -254,10 +277,13 @@ class IndexServer:
                     self.end_headers()
                     self.wfile.write(answer.body)
                     return
-                self.close_connection = True
                 self.send_header("Connection", "close")
                 self.end_headers()
-                for piece in answer.body:
+                self._send_raw(answer)
+
+            def _send_raw(self, answer: Answer) -> None:
+                self.close_connection = True
+                for piece in [answer.body] if isinstance(answer.body, bytes) else answer.body:
                     self.wfile.write(piece)
                     self.wfile.flush()
 

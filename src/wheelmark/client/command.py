@@ -25,6 +25,7 @@ from wheelmark.client.anchor import RootChoice, trusted_root
 from wheelmark.client.fetching import HttpFetcher
 from wheelmark.client.incidents import Incident, Incidents
 from wheelmark.client.installers import PIP, UV, Installer, argument_faults, child_environment
+from wheelmark.client.patience import limits_from
 from wheelmark.client.proxy import VerifyingProxy
 from wheelmark.errors import Refused, Untrusted, WheelmarkError
 
@@ -112,7 +113,7 @@ def _verifier_opener(options: _Options) -> Callable[[], Verifier]:
     """Settles the root now, where a person can be asked; the rest is left for when it is needed."""
     address = IndexAddress.parse(options.index)
     directory = options.directory / "indexes" / hashlib.sha256(address.simple_url.encode()).hexdigest()[:32]
-    fetcher = HttpFetcher()
+    fetcher = HttpFetcher(limits_from(os.environ))
     ask = _ask if sys.stdin.isatty() and sys.stderr.isatty() else None
     root = trusted_root(options.root, address, directory, fetcher=fetcher, ask=ask)
 

@@ -120,13 +120,13 @@ class HttpFetcher:
         response = self._open(url, kind)
         complete = False
         try:
-            pieces = self._pieces(response, kind, started)
+            pieces = self._pieces(url, response, kind, started)
             if kind is Kind.FILE:
                 yield from pieces
             else:
                 yield from _decoded(pieces, response.headers.get("Content-Encoding", "identity"))
             complete = True
-        except HTTPTimeoutError as error:
+        except (HTTPTimeoutError, TimeoutError) as error:
             raise _too_slow(url) from error
         except (HTTPError, OSError) as error:
             raise Unavailable(f"{url}: expected the whole answer, got {error}", code="connection") from error
@@ -181,20 +181,27 @@ class HttpFetcher:
             self._sleep(RETRY_PAUSES_SECONDS[attempt])
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    def _pieces(self, response: BaseHTTPResponse, kind: Kind, started: float) -> Iterator[bytes]:
+    def _pieces(self, url: str, response: BaseHTTPResponse, kind: Kind, started: float) -> Iterator[bytes]:
         """What arrives, as it arrives: `read1` returns after one read from the network, so that time is looked at."""
         limits, received = self._limits, 0
         patience = limits.delta_seconds if kind is Kind.DELTA else limits.metadata_seconds
-        while piece := response.read1(CHUNK_BYTES, decode_content=False):
+        while piece := self._piece(response):
             received += len(piece)
             with self._lock:
                 self.wire_bytes[kind] += len(piece)
             elapsed = self._monotonic() - started
             if kind is not Kind.FILE and elapsed > patience:
-                raise _too_slow(response.url or "")
+                raise _too_slow(url)
             if elapsed > limits.grace_seconds and received < elapsed * limits.min_bytes_per_second:
-                raise _too_slow(response.url or "")
+                raise _too_slow(url)
             yield piece
+
+    def _piece(self, response: BaseHTTPResponse) -> bytes:
+        """One piece. Between chunks (RFC 9112 § 7.1) `read1` reads whole lines, as many as the sender likes."""
+        if not getattr(response, "chunked", False):
+            return response.read1(CHUNK_BYTES, decode_content=False)
+        with _Deadline(getattr(response.connection, "answering", None), self._limits.gap_seconds):
+            return response.read1(CHUNK_BYTES, decode_content=False)
 
     def _manager(self, url: str) -> urllib3.PoolManager:
         parts = urlsplit(url)
@@ -212,12 +219,14 @@ def _pool_manager(proxy: str | None, headers_seconds: float) -> urllib3.PoolMana
 
     class Connection(HTTPConnection):
         def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as in urllib3
-            with _Deadline(self, headers_seconds):
+            self.answering = self.sock  # which the connection forgets when this is its last answer
+            with _Deadline(self.sock, headers_seconds):
                 return super().getresponse()
 
     class SecureConnection(HTTPSConnection):
         def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as in urllib3
-            with _Deadline(self, headers_seconds):
+            self.answering = self.sock  # which the connection forgets when this is its last answer
+            with _Deadline(self.sock, headers_seconds):
                 return super().getresponse()
 
     class Pool(HTTPConnectionPool):
@@ -234,8 +243,8 @@ def _pool_manager(proxy: str | None, headers_seconds: float) -> urllib3.PoolMana
 class _Deadline:
     """Shuts the socket down when the block takes too long, which wakes the thread that reads from it."""
 
-    def __init__(self, connection: HTTPConnection, seconds: float) -> None:
-        self._socket = connection.sock
+    def __init__(self, sock: socket.socket | None, seconds: float) -> None:
+        self._socket = sock
         self._passed = False
         self._timer = threading.Timer(seconds, self._pass)
         self._timer.daemon = True
@@ -246,7 +255,7 @@ class _Deadline:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         self._timer.cancel()
         if self._passed:  # also without an error: headers that break off count as complete to http.client
-            raise TimeoutError("the headers took too long") from error
+            raise TimeoutError("it took too long") from error
 
     def _pass(self) -> None:
         self._passed = True
@@ -258,9 +267,13 @@ class _Deadline:
 
 def _redirected(url: str, location: str, kind: Kind) -> str:
     """The next address. A file is known by its hash wherever it comes from; metadata is taken from the index only."""
-    target = urljoin(url, location)
     allowed = ("https",) if urlsplit(url).scheme == "https" else ("http", "https")
-    if kind is not Kind.FILE or not location or urlsplit(target).scheme not in allowed:
+    try:
+        target = urljoin(url, location)
+        scheme = urlsplit(target).scheme
+    except ValueError:  # no address at all, as `http://[`
+        target, scheme = location, ""
+    if kind is not Kind.FILE or not location or scheme not in allowed:
         raise Untrusted(f"{url}: expected the bytes themselves, got a redirect to {target[:200]!r}", code="redirect")
     return target
 

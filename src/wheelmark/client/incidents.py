@@ -46,7 +46,8 @@ class Incident:
 
     def line(self) -> str:
         """The one line for standard error: what was expected, what came, what to do."""
-        said = " ".join(str(self.error).split())  # whatever came from outside stays on this line
+        said = "".join(char if char.isprintable() else " " for char in str(self.error))
+        said = " ".join(said.split())  # whatever came from outside stays on this line, and is no terminal's command
         if not self.refused:
             advice = _ADVICE_AWAY.get(self.error.code)
             return f"wheelmark: unavailable: {said}" + (f"; {advice}" if advice else "")

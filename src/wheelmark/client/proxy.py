@@ -144,9 +144,12 @@ class _Handler(BaseHTTPRequestHandler):
             return
         try:
             self._answer(parse_path(path))
-        except WheelmarkError as error:
-            proxy.incidents.add(error)
-            self._answer_text(WITHHELD, f"wheelmark: {error}")
+        except OSError:
+            raise  # the installer hung up
+        except Exception as error:  # noqa: BLE001  # what nobody foresaw is withheld too, and said
+            known = _as_ours(error)
+            proxy.incidents.add(known)
+            self._answer_text(WITHHELD, f"wheelmark: {known}")
 
     do_HEAD = do_GET
 
@@ -221,9 +224,11 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             for piece in pieces:
                 self.wfile.write(piece)
-        except WheelmarkError as error:
+        except OSError:
+            raise  # the installer hung up
+        except Exception as error:  # noqa: BLE001  # as in `do_GET`
             # The length was promised and the end is missing, so the installer sees that the transfer failed.
-            self.server.proxy.incidents.add(error)
+            self.server.proxy.incidents.add(_as_ours(error))
             self.close_connection = True
 
     def _answer_text(self, status: HTTPStatus, text: str) -> None:
@@ -245,3 +250,10 @@ class _Handler(BaseHTTPRequestHandler):
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
+
+
+def _as_ours(error: Exception) -> WheelmarkError:
+    """An error that a hostile answer provoked in a place where none was expected stops the run like any other."""
+    if isinstance(error, WheelmarkError):
+        return error
+    return Untrusted(f"expected an answer that can be read, got one that led to {error!r}", code="unreadable")

@@ -18,6 +18,12 @@ def test_line_of_a_refusal_says_what_came_and_what_to_do_on_one_line() -> None:
     assert len(line) > len("wheelmark: refused: expected sha256 a, got b; ")
 
 
+def test_what_came_from_outside_commands_no_terminal() -> None:
+    line = Incident(Untrusted("got \x1b]0;owned\x07\x1b[2J\u202eabc\r\nwheelmark: all is well", code="x")).line()
+    assert line.isprintable()
+    assert "got ]0;owned [2J abc wheelmark: all is well" in line
+
+
 def test_line_of_an_absence_does_not_say_refused() -> None:
     assert Incident(AWAY).line() == "wheelmark: unavailable: no answer"
 

@@ -1,0 +1,29 @@
+"""The page that tells of the attacks, and the suite that tries them, say the same."""
+
+from __future__ import annotations
+
+from support.attack_suite import ATTACKS
+from support.attack_suite.document import tables, written
+
+# What a suite of attacks on an index must have (TUF specification § 1.5.2, PEP 458 appendix A, and ours).
+FAMILIES = (
+    "arbitrary software", "rollback: timestamp", "rollback: snapshot", "rollback: bin", "rollback: page", "freeze",
+    "fast-forward", "mix-and-match", "endless data: timestamp", "endless data: page", "endless data: file",
+    "decompression bomb", "slow retrieval", "wrong software: file of another project",
+    "wrong software: page of another project", "extraneous dependencies: changed .metadata", "threshold not met",
+    "revoked key", "unknown key type", "expired: root", "expired: targets", "expired: bins", "expired: bin",
+    "expired: snapshot", "expired: timestamp", "truncated: file", "lying 200", "lying 404", "lying 500",
+    "lying redirect", "stripped yank", "stripped status", "stripped provenance", "unknown project", "names",
+    "huge root chain",
+)  # fmt: skip
+
+
+def test_page_lists_exactly_the_attacks_that_are_run() -> None:
+    expected = tables()
+    assert written() == expected, f"write the page anew (see support/attack_suite/document.py):\n{expected}"
+
+
+def test_every_family_of_attacks_has_a_row_and_every_row_its_own_name() -> None:
+    names = [attack.name for attacks in ATTACKS.values() for attack in attacks]
+    assert len(names) == len(set(names))
+    assert [family for family in FAMILIES if not any(name.startswith(family) for name in names)] == []
