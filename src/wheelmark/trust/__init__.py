@@ -6,6 +6,7 @@ Pure functions and values; only signers touch the disk. The caller owns rows, lo
 import importlib
 from typing import TYPE_CHECKING
 
+from wheelmark.trust.contents import BinContent
 from wheelmark.trust.expiry import ExpiryPolicy
 from wheelmark.trust.founding import (
     Foundation,
@@ -78,6 +79,7 @@ __all__ = [
     "SNAPSHOT",
     "TARGETS",
     "TIMESTAMP",
+    "BinContent",
     "ChangedBin",
     "Delegation",
     "Due",

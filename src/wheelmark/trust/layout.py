@@ -51,8 +51,9 @@ BYTES_PER_TARGET = 53.0
 BYTES_PER_SNAPSHOT_ENTRY = 4.6
 """What one bin adds to the snapshot, bytes after gzip (measured at 16,384 bins)."""
 
-PROJECTS_PER_INSTALL = 10
-"""Projects a typical `pip install` looks up: itself and its dependencies."""
+PROJECTS_PER_LOOKUP = 3
+"""Projects that are looked up together: one by a tool that asks for a name, ten by the install of an application. In
+between (their geometric mean) neither costs more than half above its own optimum."""
 
 _PATH_PREFIX_BITS = 32
 
@@ -128,7 +129,7 @@ def choose_bit_length(expected_projects: int) -> int:
     """
     if expected_projects < 0:
         raise Refused.because("expected-projects", "expected_projects", f"expected 0 or more, got {expected_projects}")
-    best = math.sqrt(PROJECTS_PER_INSTALL * max(1, expected_projects) * BYTES_PER_TARGET / BYTES_PER_SNAPSHOT_ENTRY)
+    best = math.sqrt(PROJECTS_PER_LOOKUP * max(1, expected_projects) * BYTES_PER_TARGET / BYTES_PER_SNAPSHOT_ENTRY)
     return min(MAX_CHOSEN_BITS, max(MIN_CHOSEN_BITS, round(math.log2(best))))
 
 
