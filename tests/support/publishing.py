@@ -60,9 +60,18 @@ class FoundedIndex:
     signing_log: SigningRecord = field(default_factory=MemorySigningLog)
     now: datetime = NOW
 
+    sign_files: bool | None = None
+
     def publisher(self, store: Store | None = None) -> Publisher:
         """A publisher that knows nothing but the rows."""
-        return Publisher(store or self.store, self.signers, self.signing_log, policy=POLICY, clock=lambda: self.now)
+        return Publisher(
+            store or self.store,
+            self.signers,
+            self.signing_log,
+            policy=POLICY,
+            clock=lambda: self.now,
+            sign_files=self.sign_files,
+        )
 
     def fetch(self, path: str) -> bytes:
         """What an address below `/tuf/` answers by rows and store, as delivery would; KeyError if nothing."""
@@ -94,6 +103,24 @@ class Client:
 
     def sees(self, *names: str) -> dict[str, list[str] | None]:
         """Refresh, and read the pages of these projects."""
+        updater = self._refreshed()
+        seen: dict[str, list[str] | None] = {}
+        for name in names:
+            info = updater.get_targetinfo(page_target_path(name))
+            if info is None:
+                seen[name] = None
+                continue
+            page = json.loads(Path(updater.download_target(info)).read_bytes())
+            seen[name] = [file["filename"] for file in page["files"]]
+        return seen
+
+    def finds(self, *paths: str) -> dict[str, tuple[int, str] | None]:
+        """Refresh, and look these targets up: length and sha256; None where absence is proven."""
+        updater = self._refreshed()
+        found = {path: updater.get_targetinfo(path) for path in paths}
+        return {path: (info.length, info.hashes["sha256"]) if info else None for path, info in found.items()}
+
+    def _refreshed(self) -> Updater:
         updater = Updater(
             metadata_dir=self._folder,
             metadata_base_url="http://index.invalid/tuf/",
@@ -104,15 +131,7 @@ class Client:
         )
         updater._trusted_set.reference_time = self._index.now
         updater.refresh()
-        seen: dict[str, list[str] | None] = {}
-        for name in names:
-            info = updater.get_targetinfo(page_target_path(name))
-            if info is None:
-                seen[name] = None
-                continue
-            page = json.loads(Path(updater.download_target(info)).read_bytes())
-            seen[name] = [file["filename"] for file in page["files"]]
-        return seen
+        return updater
 
 
 class _Fetcher(FetcherInterface):

@@ -28,6 +28,7 @@ from wheelmark.trust.layout import (
     TIMESTAMP,
     Layout,
     choose_bit_length,
+    file_target_path,
     page_target_path,
 )
 from wheelmark.trust.metadata import (
@@ -112,6 +113,7 @@ __all__ = [
     "due_for_resigning",
     "entries_of",
     "envelope",
+    "file_target_path",
     "format_entries",
     "format_entry",
     "found_repository",

@@ -286,15 +286,16 @@ def _bin_entries(layout: Layout, versions: Sequence[int]) -> list[bytes]:
     except TypeError as error:
         got = _first_bad(versions, 1)
         raise Refused.because("version", "bin_versions", f"expected whole numbers from 1, got {got!r}") from error
-    return [_entries_together(layout, start, piece) for start, piece in zip(starts, pieces, strict=True)]
+    return [_entries_together(layout.bit_length, start, piece) for start, piece in zip(starts, pieces, strict=True)]
 
 
 @lru_cache(maxsize=4 * (1 << MAX_BIT_LENGTH) // _ENTRIES_TOGETHER)
-def _entries_together(layout: Layout, start: int, versions_json: bytes) -> bytes:
+def _entries_together(bit_length: int, start: int, versions_json: bytes) -> bytes:
     """`"bins-0.json":{"version":7},…` of the bins from `start` on."""
     versions = orjson.loads(versions_json)
     _check_integers("version", "bin_versions", versions, least=1)
-    names = layout.bin_names[start : start + len(versions)]
+    layout = Layout(bit_length)
+    names = [layout.bin_name(index) for index in range(start, start + len(versions))]
     return ",".join(
         f'"{name}.json":{{"version":{version}}}' for name, version in zip(names, versions, strict=True)
     ).encode()

@@ -13,11 +13,16 @@ from wheelmark.errors import Refused
 from wheelmark.trust import BinContent, Layout, TargetRow, bin_bytes
 
 LAYOUT = Layout(1)
-# Paths that begin with one another, and with what stands before and behind a quote in the order of characters.
+# Paths that begin with one another, parted by what stands before and behind a quote in the order of characters.
 PATHS = tuple(
     path
-    for path in ("a", "a!", "a.metadata", "a+", "ab", "a/b", "b", "b!", "b0", "files/x/y.whl", "files/x/y.whl.metadata")
-    if LAYOUT.bin_of(path) == 0
+    for stem in "abcdefgh"
+    if all(LAYOUT.bin_of(path) == 0 for path in (stem, f"{stem}!"))
+    for path in (
+        stem,
+        f"{stem}!",
+        *(longer for longer in (f"{stem}.metadata", f"{stem}+") if LAYOUT.bin_of(longer) == 0),
+    )
 )
 EMPTY = BinContent(b"")
 
