@@ -31,6 +31,8 @@ Benchmark = Callable[[bool], list[Figure]]
 
 BENCHMARKS: dict[str, str] = {
     "trust": "bench_trust:figures",
+    "scale": "bench_scale:figures",
+    "sustained": "bench_sustained:figures",
     "start": "bench_index:start_and_rest",
     "latency": "bench_index:latency",
     "burst": "bench_index:burst",

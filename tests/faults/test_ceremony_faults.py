@@ -86,7 +86,7 @@ def test_death_at_any_store_write_leaves_the_old_root_in_force(write: int, store
 
 
 @pytest.mark.parametrize("stored", [False, True], ids=["failed", "failed-but-stored"])
-@pytest.mark.parametrize("step", ["begin", "commit", "_move_pages"])
+@pytest.mark.parametrize("step", ["begin", "commit", "_move_targets"])
 def test_death_at_a_database_write_leaves_the_old_root_in_force(
     step: str, stored: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -67,12 +67,22 @@ class FoundedIndex:
     now: datetime = NOW
     online: list[OnlineSigner] = field(default_factory=list)  # further online keys that a publisher finds
 
+    sign_files: bool | None = None
+
     def publisher(self, store: Store | None = None) -> Publisher:
         """A publisher that knows nothing but the rows."""
         store = store or self.store
         offline = OfflineChanges(store, self.signing_log, self._open_signers, POLICY)
         signers = offline.signers_or_waiting(named_keys(store))
-        return Publisher(store, signers, self.signing_log, policy=POLICY, clock=lambda: self.now, offline=offline)
+        return Publisher(
+            store,
+            signers,
+            self.signing_log,
+            policy=POLICY,
+            clock=lambda: self.now,
+            offline=offline,
+            sign_files=self.sign_files,
+        )
 
     def _open_signers(self, named: OnlineKeys) -> OnlineSigners:
         by_key = {signer.public: signer for signer in (self.signers.bins, self.signers.publish, *self.online)}
@@ -114,6 +124,24 @@ class Client:
 
     def sees(self, *names: str) -> dict[str, list[str] | None]:
         """Refresh, and read the pages of these projects."""
+        updater = self._refreshed()
+        seen: dict[str, list[str] | None] = {}
+        for name in names:
+            info = updater.get_targetinfo(page_target_path(name))
+            if info is None:
+                seen[name] = None
+                continue
+            page = json.loads(Path(updater.download_target(info)).read_bytes())
+            seen[name] = [file["filename"] for file in page["files"]]
+        return seen
+
+    def finds(self, *paths: str) -> dict[str, tuple[int, str] | None]:
+        """Refresh, and look these targets up: length and sha256; None where absence is proven."""
+        updater = self._refreshed()
+        found = {path: updater.get_targetinfo(path) for path in paths}
+        return {path: (info.length, info.hashes["sha256"]) if info else None for path, info in found.items()}
+
+    def _refreshed(self) -> Updater:
         updater = Updater(
             metadata_dir=self._folder,
             metadata_base_url="http://index.invalid/tuf/",
@@ -124,15 +152,7 @@ class Client:
         )
         updater._trusted_set.reference_time = self._index.now
         updater.refresh()
-        seen: dict[str, list[str] | None] = {}
-        for name in names:
-            info = updater.get_targetinfo(page_target_path(name))
-            if info is None:
-                seen[name] = None
-                continue
-            page = json.loads(Path(updater.download_target(info)).read_bytes())
-            seen[name] = [file["filename"] for file in page["files"]]
-        return seen
+        return updater
 
 
 class _Fetcher(FetcherInterface):

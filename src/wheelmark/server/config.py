@@ -51,6 +51,9 @@ class Config:
     )
     signing_log: str = _setting("", "file with one line for every use of an online key; empty: DATA/signing-log.jsonl")
     expected_projects: int = _setting(1_000, "projects expected in some years: fixes the number of bins at first start")
+    sign_files: bool = _setting(
+        False, "sign each file as a target of its own, too (strict PEP 458): costs every client"
+    )
     web_threads: int = _setting(512, "requests answered at once; slow clients occupy one each")
     web_page_slots: int = _setting(8, "requests inside Django at once; the read path is not counted")
     scan_workers: int = _setting(1, "scan worker processes of `wheelmark serve`")

@@ -6,6 +6,7 @@ Pure functions and values; only signers touch the disk. The caller owns rows, lo
 import importlib
 from typing import TYPE_CHECKING
 
+from wheelmark.trust.contents import BinContent
 from wheelmark.trust.expiry import ExpiryPolicy
 from wheelmark.trust.founding import (
     Foundation,
@@ -28,6 +29,7 @@ from wheelmark.trust.layout import (
     TIMESTAMP,
     Layout,
     choose_bit_length,
+    file_target_path,
     page_target_path,
 )
 from wheelmark.trust.metadata import (
@@ -79,6 +81,7 @@ __all__ = [
     "SNAPSHOT",
     "TARGETS",
     "TIMESTAMP",
+    "BinContent",
     "ChangedBin",
     "Delegation",
     "Due",
@@ -111,6 +114,7 @@ __all__ = [
     "due_for_resigning",
     "entries_of",
     "envelope",
+    "file_target_path",
     "format_entries",
     "format_entry",
     "found_on",

@@ -15,7 +15,7 @@ import hashlib
 import math
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from packaging.utils import is_normalized_name
 
@@ -51,8 +51,9 @@ BYTES_PER_TARGET = 53.0
 BYTES_PER_SNAPSHOT_ENTRY = 4.6
 """What one bin adds to the snapshot, bytes after gzip (measured at 16,384 bins)."""
 
-PROJECTS_PER_INSTALL = 10
-"""Projects a typical `pip install` looks up: itself and its dependencies."""
+PROJECTS_PER_LOOKUP = 3
+"""Projects that are looked up together: one by a tool that asks for a name, ten by the install of an application. In
+between (their geometric mean) neither costs more than half above its own optimum."""
 
 _PATH_PREFIX_BITS = 32
 
@@ -91,8 +92,7 @@ class Layout:
     @cached_property
     def bin_names(self) -> tuple[str, ...]:
         """The role names of all bins, by index. They are in sorted order, too."""
-        digits = len(f"{self.bin_count - 1:x}")
-        return tuple(f"{BINS}-{index:0{digits}x}" for index in range(self.bin_count))
+        return _bin_names(self.bit_length)
 
     def bin_name(self, index: int) -> str:
         """The role name of one bin.
@@ -108,6 +108,13 @@ class Layout:
         """The index of the bin that signs a target: the leading bits of the SHA-256 of its path."""
         prefix = hashlib.sha256(target_path.encode()).digest()[: _PATH_PREFIX_BITS // 8]
         return int.from_bytes(prefix, "big") >> (_PATH_PREFIX_BITS - self.bit_length)
+
+
+@lru_cache(maxsize=4)
+def _bin_names(bit_length: int) -> tuple[str, ...]:
+    count = 1 << bit_length
+    digits = len(f"{count - 1:x}")
+    return tuple(f"{BINS}-{index:0{digits}x}" for index in range(count))
 
 
 def choose_bit_length(expected_projects: int) -> int:
@@ -128,7 +135,7 @@ def choose_bit_length(expected_projects: int) -> int:
     """
     if expected_projects < 0:
         raise Refused.because("expected-projects", "expected_projects", f"expected 0 or more, got {expected_projects}")
-    best = math.sqrt(PROJECTS_PER_INSTALL * max(1, expected_projects) * BYTES_PER_TARGET / BYTES_PER_SNAPSHOT_ENTRY)
+    best = math.sqrt(PROJECTS_PER_LOOKUP * max(1, expected_projects) * BYTES_PER_TARGET / BYTES_PER_SNAPSHOT_ENTRY)
     return min(MAX_CHOSEN_BITS, max(MIN_CHOSEN_BITS, round(math.log2(best))))
 
 
@@ -143,6 +150,18 @@ def page_target_path(name: str) -> str:
     path = f"simple/{name}/index.json"
     if len(path) > MAX_PATH_LENGTH:
         raise Refused.because("target-path", "name", f"expected a path of at most {MAX_PATH_LENGTH}, got {len(path)}")
+    return path
+
+
+def file_target_path(sha256: str, filename: str) -> str:
+    """The target path of a distribution (`sign_files`); its core metadata has the same with `.metadata` behind it.
+
+    Raises:
+        Refused: the hash or the file name has another form, or the path is too long.
+    """
+    path = f"files/{sha256}/{filename}"
+    if not is_target_path(path) or path.count("/") != 2:
+        raise Refused.because("target-path", "filename", f"expected a plain file name, got {filename!r}")
     return path
 
 

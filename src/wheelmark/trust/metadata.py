@@ -26,6 +26,7 @@ from wheelmark.trust.keys import RoleKeys, key_table
 from wheelmark.trust.layout import (
     BINS,
     BINS_PATHS,
+    MAX_BIT_LENGTH,
     MAX_PATH_LENGTH,
     PATH_CHARACTERS,
     ROOT,
@@ -45,6 +46,9 @@ MAX_INTEGER = 2**53 - 1
 MAX_BIN_BYTES = 4_990_000
 """A client reads at most 5,000,000 bytes of a delegated role (python-tuf's default); the rest is room for signatures.
 Publishing a larger bin would lock every client out of all its projects."""
+
+_ENTRIES_TOGETHER = 64
+"""Entries of a snapshot that are kept as one piece: changing one writes 64 again, and 4,096 bins are 64 pieces."""
 
 _PATH_BYTES = (PATH_CHARACTERS + "/").encode()
 _HEX_DIGITS = b"0123456789abcdef"
@@ -148,21 +152,28 @@ def bin_bytes(*, version: int, expires: datetime, rows: Sequence[TargetRow]) -> 
         Refused: a row that could not be written the same in every JSON, rows unsorted or twice, or more bytes than a
             client reads; all faulty rows are named.
     """
-    _check_rows(rows)
+    check_rows(rows)
+    # No OPT_SORT_KEYS: the rows are known to be sorted.
+    targets = orjson.dumps({row.path: {"hashes": {"sha256": row.sha256}, "length": row.length} for row in rows})
+    return frame_bin(targets[1:-1], version=version, expires=expires)
+
+
+def frame_bin(targets: bytes, *, version: int, expires: datetime) -> bytes:
+    """The signed part of a bin around the entries of its targets, which the caller has checked.
+
+    Raises:
+        Refused: more bytes than a client reads (`bin-too-large`).
+    """
     common = _common(TARGETS, version, expires)
-    # No OPT_SORT_KEYS: the keys stand in sorted order here, and the rows are known to be sorted.
-    signed = orjson.dumps(
-        {
-            "_type": common["_type"],
-            "expires": common["expires"],
-            "spec_version": common["spec_version"],
-            "targets": {row.path: {"hashes": {"sha256": row.sha256}, "length": row.length} for row in rows},
-            "version": version,
-        }
+    signed = (
+        f'{{"_type":"{TARGETS}","expires":"{common["expires"]}","spec_version":"{SPEC_VERSION}","targets":{{'.encode()
+        + targets
+        + b'},"version":%d}' % version
     )
     if len(signed) > MAX_BIN_BYTES:
+        count = targets.count(b'"length":')  # no path can hold a quote
         raise Refused.because(
-            "bin-too-large", "rows", f"expected at most {MAX_BIN_BYTES} bytes, got {len(signed)} of {len(rows)} targets"
+            "bin-too-large", "rows", f"expected at most {MAX_BIN_BYTES} bytes, got {len(signed)} of {count} targets"
         )
     return signed
 
@@ -187,7 +198,7 @@ def snapshot_bytes(
         raise Refused.because(
             "bin-versions", "bin_versions", f"expected {layout.bin_count} versions, got {len(bin_versions)}"
         )
-    _check_integers("version", "bin_versions", bin_versions, least=1)
+    bins = _bin_entries(layout, bin_versions)
     first_bin, last_bin = layout.bin_names[0], layout.bin_names[-1]
     # Sorted by file name and not by role: `claims-0.json` stands before `claims.json`.
     entries = dict(sorted((f"{name}.json", value) for name, value in role_versions.items()))
@@ -197,12 +208,14 @@ def snapshot_bytes(
             raise Refused.because("role-name", "role_versions", f"expected a role that is no bin, got {name!r}")
     before = [f'"{name}":{{"version":{value}}}' for name, value in entries.items() if name < first_bin]
     after = [f'"{name}":{{"version":{value}}}' for name, value in entries.items() if name > first_bin]
-    meta = ",".join([*before, _bins_template(layout) % tuple(bin_versions), *after])
     common = _common(SNAPSHOT, version, expires)
-    return (
-        f'{{"_type":"{SNAPSHOT}","expires":"{common["expires"]}","meta":{{{meta}}},'
-        f'"spec_version":"{SPEC_VERSION}","version":{version}}}'
-    ).encode()
+    return b"".join(
+        [
+            f'{{"_type":"{SNAPSHOT}","expires":"{common["expires"]}","meta":{{'.encode(),
+            b",".join([*(entry.encode() for entry in before), *bins, *(entry.encode() for entry in after)]),
+            f'}},"spec_version":"{SPEC_VERSION}","version":{version}}}'.encode(),
+        ]
+    )
 
 
 def timestamp_bytes(
@@ -216,18 +229,12 @@ def timestamp_bytes(
     _check_integers("length", "snapshot_length", [snapshot_length], least=0)
     if not _is_sha256(snapshot_sha256):
         raise Refused.because("sha256", "snapshot_sha256", f"expected 64 hex characters, got {snapshot_sha256!r}")
-    return _canonical(
-        {
-            **_common(TIMESTAMP, version, expires),
-            "meta": {
-                "snapshot.json": {
-                    "hashes": {"sha256": snapshot_sha256},
-                    "length": snapshot_length,
-                    "version": snapshot_version,
-                }
-            },
-        }
-    )
+    common = _common(TIMESTAMP, version, expires)
+    return (
+        f'{{"_type":"{TIMESTAMP}","expires":"{common["expires"]}","meta":{{"snapshot.json":{{"hashes":'
+        f'{{"sha256":"{snapshot_sha256}"}},"length":{snapshot_length},"version":{snapshot_version}}}}},'
+        f'"spec_version":"{SPEC_VERSION}","version":{version}}}'
+    ).encode()
 
 
 def envelope(signed: bytes, signatures: Iterable[Mapping[str, str]]) -> bytes:
@@ -269,10 +276,29 @@ def _canonical(signed: Mapping[str, object]) -> bytes:
     return text.encode()
 
 
-@lru_cache(maxsize=4)
-def _bins_template(layout: Layout) -> str:
-    """`"bins-0.json":{"version":%d},…`: one formatting call fills in all versions."""
-    return ",".join(f'"{name}.json":{{"version":%d}}' for name in layout.bin_names)
+def _bin_entries(layout: Layout, versions: Sequence[int]) -> list[bytes]:
+    """The entries of all bins in a snapshot, some dozens in each piece. A publication changes few bins, so most pieces
+    are those of the last one."""
+    starts = range(0, len(versions), _ENTRIES_TOGETHER)
+    try:
+        # As JSON and not as a tuple, in which True and 1.0 would pass for the 1 that was checked before.
+        pieces = [orjson.dumps(versions[start : start + _ENTRIES_TOGETHER]) for start in starts]
+    except TypeError as error:
+        got = _first_bad(versions, 1)
+        raise Refused.because("version", "bin_versions", f"expected whole numbers from 1, got {got!r}") from error
+    return [_entries_together(layout.bit_length, start, piece) for start, piece in zip(starts, pieces, strict=True)]
+
+
+@lru_cache(maxsize=4 * (1 << MAX_BIT_LENGTH) // _ENTRIES_TOGETHER)
+def _entries_together(bit_length: int, start: int, versions_json: bytes) -> bytes:
+    """`"bins-0.json":{"version":7},…` of the bins from `start` on."""
+    versions = orjson.loads(versions_json)
+    _check_integers("version", "bin_versions", versions, least=1)
+    layout = Layout(bit_length)
+    names = [layout.bin_name(index) for index in range(start, start + len(versions))]
+    return ",".join(
+        f'"{name}.json":{{"version":{version}}}' for name, version in zip(names, versions, strict=True)
+    ).encode()
 
 
 def _check_integers(code: str, field: str, values: Sequence[int], *, least: int) -> None:
@@ -291,7 +317,7 @@ def _is_sha256(text: str) -> bool:
     return len(text) == _SHA256_LENGTH and not text.strip("0123456789abcdef")
 
 
-def _check_rows(rows: Sequence[TargetRow]) -> None:
+def check_rows(rows: Sequence[TargetRow]) -> None:
     """Refuse what must not be signed. Whole columns are checked at once; only a bad one is searched row by row."""
     paths = [row.path for row in rows]
     digests = [row.sha256 for row in rows]

@@ -13,12 +13,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from wheelmark.errors import Fault, Refused
+from wheelmark.errors import Refused
+from wheelmark.trust.contents import BinContent
 from wheelmark.trust.expiry import ExpiryPolicy, bin_expires_at, expires_at
 from wheelmark.trust.layout import ROOT, SNAPSHOT, TIMESTAMP, Layout
 from wheelmark.trust.metadata import (
     TargetRow,
-    bin_bytes,
     envelope,
     snapshot_bytes,
     timestamp_bytes,
@@ -48,10 +48,20 @@ class OnlineSigners:
 
 @dataclass(frozen=True, slots=True)
 class ChangedBin:
-    """One bin to be signed, with the complete rows it has from now on, sorted by path."""
+    """One bin to be signed, with all that it lists from now on: rows sorted by path, or what was made of them."""
 
     index: int
-    rows: Sequence[TargetRow]
+    rows: Sequence[TargetRow] | BinContent
+
+    def content(self, layout: Layout) -> BinContent:
+        """All that it lists, checked.
+
+        Raises:
+            Refused: a row that cannot be written or that belongs to another bin, rows unsorted or twice.
+        """
+        if isinstance(self.rows, BinContent):
+            return self.rows
+        return BinContent.of(layout, self.index, self.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +114,12 @@ def sign_publication(
         name = state.layout.bin_name(entry.index)
         if signed_bins and signed_bins[-1] == entry.index:
             raise Refused.because("bin-twice", "changed", f"expected each bin once, got {name} again")
-        _check_membership(state.layout, entry)
+        listed = entry.content(state.layout)
         versions[entry.index] = _next_version(name, versions[entry.index], burned)
         expiries[entry.index] = bin_expires_at(
             now, entry.index, layout=state.layout, policy=policy, not_before=expiries[entry.index]
         )
-        signed = bin_bytes(version=versions[entry.index], expires=expiries[entry.index], rows=entry.rows)
+        signed = listed.signed_part(version=versions[entry.index], expires=expiries[entry.index])
         objects.append((f"{versions[entry.index]}.{name}.json", envelope(signed, [signers.bins.sign(signed)])))
         signed_bins.append(entry.index)
 
@@ -187,13 +197,3 @@ def _next_version(role: str, last: int, burned: Mapping[str, int]) -> int:
 
 def _snapshot_due(state: RepositoryState, now: datetime, policy: ExpiryPolicy) -> bool:
     return state.snapshot.expires_at - now <= policy.snapshot / 2
-
-
-def _check_membership(layout: Layout, changed: ChangedBin) -> None:
-    """A target in a bin that no client asks for it would be signed and yet absent, without any error."""
-    astray = [row.path for row in changed.rows if layout.bin_of(row.path) != changed.index]
-    if astray:
-        name = layout.bin_name(changed.index)
-        raise Refused(
-            Fault("row-astray", path, f"expected targets of {name}, got one of another bin") for path in astray
-        )

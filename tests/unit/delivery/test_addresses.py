@@ -35,6 +35,14 @@ HASH = "0123456789abcdef" * 4
         (f"/files/{HASH}/demo-1.0-py3-none-any.whl", FileAddress(HASH, "demo-1.0-py3-none-any.whl")),
         (f"/files/{HASH}/demo-1.0.tar.gz.metadata", FileAddress(HASH, "demo-1.0.tar.gz", metadata=True)),
         (f"/files/{HASH}/demo-1!2.0+local.tar.gz", FileAddress(HASH, "demo-1!2.0+local.tar.gz")),
+        (
+            f"/tuf/targets/files/{HASH}/{HASH}.demo-1.0-py3-none-any.whl",
+            FileAddress(HASH, "demo-1.0-py3-none-any.whl", target_sha256=HASH),
+        ),
+        (
+            f"/tuf/targets/files/{HASH}/{HASH[::-1]}.demo-1.0-py3-none-any.whl.metadata",
+            FileAddress(HASH, "demo-1.0-py3-none-any.whl", metadata=True, target_sha256=HASH[::-1]),
+        ),
     ],
 )
 def test_address_of_each_kind(path: str, expected: object) -> None:

@@ -53,6 +53,10 @@ def all_reads(delivery: Delivery, file: File) -> dict[str, Got]:
         "file range": ask(delivery, f"/files/{file.sha256}/{file.filename}", range="bytes=0-0"),
         "file head": ask(delivery, f"/files/{file.sha256}/{file.filename}", method="HEAD"),
         "metadata": ask(delivery, f"/files/{file.sha256}/{file.filename}.metadata"),
+        "file target": ask(delivery, f"/tuf/targets/files/{file.sha256}/{file.sha256}.{file.filename}"),
+        "metadata target": ask(
+            delivery, f"/tuf/targets/files/{file.sha256}/{file.metadata_sha256}.{file.filename}.metadata"
+        ),
         "timestamp": ask(delivery, "/tuf/timestamp.json"),
     }
     page = PublishedPage.objects.filter(name=project).first()
@@ -63,7 +67,7 @@ def all_reads(delivery: Delivery, file: File) -> dict[str, Got]:
 
 def assert_absent(delivery: Delivery, file: File, *, project_is_listed: bool) -> None:
     reads = all_reads(delivery, file)
-    for name in ("file", "file range", "file head", "metadata"):
+    for name in ("file", "file range", "file head", "metadata", "file target", "metadata target"):
         assert reads[name].status == 404, name
     for name, got in reads.items():
         assert file.filename.encode() not in got.body or got.status == 404, name
@@ -108,7 +112,8 @@ def test_published_file_is_served_by_every_address(index: FoundedIndex, delivery
     reads = all_reads(delivery, file)
     assert {got.status for name, got in reads.items() if name != "file range"} == {200}
     assert reads["file range"].status == 206
-    assert reads["metadata"].body == METADATA
+    assert reads["metadata"].body == reads["metadata target"].body == METADATA
+    assert reads["file target"].body == reads["file"].body
     assert reads["target"].body == reads["json"].body
     assert [entry["filename"] for entry in json.loads(reads["json"].body)["files"]] == [file.filename]
 
@@ -195,3 +200,11 @@ def test_current_page_that_the_store_has_lost_is_our_failure_and_no_absence(
     page = PublishedPage.objects.get(name="demo")
     index.store.delete(page_key("demo", page.sha256))
     assert ask(delivery, f"/tuf/targets/simple/demo/{page.sha256}.index.json").status == 503
+
+
+def test_file_target_of_another_hash_is_absent(index: FoundedIndex, delivery: Delivery) -> None:
+    file = published_file(index)
+    below = f"/tuf/targets/files/{file.sha256}"
+    assert ask(delivery, f"{below}/{file.metadata_sha256}.{file.filename}").status == 404
+    assert ask(delivery, f"{below}/{file.sha256}.{file.filename}.metadata").status == 404
+    assert ask(delivery, f"/tuf/targets/files/{'0' * 64}/{file.sha256}.{file.filename}").status == 404

@@ -162,6 +162,17 @@ def test_a_role_name_that_is_none_is_not_listed(name: str) -> None:
     assert refusal.value.code == "role-name"
 
 
+@pytest.mark.parametrize("bits", [1, 6, 7, 9])
+def test_each_bin_has_its_own_version_however_many_there_are(bits: int) -> None:
+    layout = Layout(bits)
+    for first in (1, 1_000):  # and once more, when most of it has been written before
+        versions = [first + index for index in range(layout.bin_count)]
+        signed = snapshot_bytes(version=1, expires=NOON, layout=layout, bin_versions=versions, role_versions=VERSIONS)
+        meta = {name: entry["version"] for name, entry in json.loads(signed)["meta"].items()}
+        assert [meta[f"{name}.json"] for name in layout.bin_names] == versions
+        assert list(meta) == sorted(meta)
+
+
 def test_roles_of_claims_find_their_place_in_the_snapshot() -> None:
     signed = snapshot_bytes(
         version=1,

@@ -60,11 +60,15 @@ class TargetAddress:
 
 @dataclass(frozen=True, slots=True)
 class FileAddress:
-    """`/files/<sha256>/<file name>`, or the core metadata beside it (PEP 658)."""
+    """`/files/<sha256>/<file name>`, or the core metadata beside it (PEP 658).
+
+    As a TUF target (`sign_files`) it is `/tuf/targets/files/<sha256>/<target's sha256>.<file name>`.
+    """
 
     sha256: str  # of the distribution, also for its metadata
     filename: str
     metadata: bool = False
+    target_sha256: str | None = None  # of what is asked for, when consistent snapshots name it
 
 
 Address = ProjectListAddress | PageAddress | TimestampAddress | RoleAddress | DeltaAddress | TargetAddress | FileAddress
@@ -81,6 +85,9 @@ _DELTA = re.compile(
 )
 _TARGET = re.compile(rf"/tuf/targets/simple/({_NORMALIZED})/([0-9a-f]{{64}})\.index\.json", re.ASCII)
 _FILE = re.compile(r"/files/([0-9a-f]{64})/([A-Za-z0-9_][A-Za-z0-9._+!-]{0,254})", re.ASCII)
+_FILE_TARGET = re.compile(
+    r"/tuf/targets/files/([0-9a-f]{64})/([0-9a-f]{64})\.([A-Za-z0-9_][A-Za-z0-9._+!-]{0,254})", re.ASCII
+)
 _METADATA_SUFFIX = ".metadata"
 
 
@@ -110,6 +117,13 @@ def parse_address(path: str) -> Address | None:
         return TargetAddress(*found.groups())
     if found := _FILE.fullmatch(path):
         sha256, filename = found.groups()
-        metadata = filename.endswith(_METADATA_SUFFIX)
-        return FileAddress(sha256, filename.removesuffix(_METADATA_SUFFIX), metadata=metadata)
+        return _file(sha256, filename, None)
+    if found := _FILE_TARGET.fullmatch(path):
+        sha256, target_sha256, filename = found.groups()
+        return _file(sha256, filename, target_sha256)
     return None
+
+
+def _file(sha256: str, filename: str, target_sha256: str | None) -> FileAddress:
+    metadata = filename.endswith(_METADATA_SUFFIX)
+    return FileAddress(sha256, filename.removesuffix(_METADATA_SUFFIX), metadata=metadata, target_sha256=target_sha256)

@@ -295,7 +295,10 @@ class ReadPath:
 
     def _listed(self, address: FileAddress) -> FileRow | None:
         _, row = self._snapshots.file(self._snapshots.generation, address.filename)
-        return row if row is not None and row.sha256 == address.sha256 else None
+        if row is None or row.sha256 != address.sha256:
+            return None
+        asked = row.metadata_sha256 if address.metadata else row.sha256
+        return row if address.target_sha256 in {None, asked} else None
 
     def _small_file(self, row: FileRow, headers: list[tuple[str, str]]) -> Representation:
         def load() -> Representation:

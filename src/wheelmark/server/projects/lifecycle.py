@@ -5,14 +5,19 @@ All of them want to run inside the caller's transaction, and take row locks wher
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 
-from wheelmark.server.projects.journal import record
+from wheelmark.server.projects.journal import Change, record, record_all
 from wheelmark.server.projects.models import File, Project, ProjectStatus, Release
 from wheelmark.server.projects.rules import FileState, check_transition
+
+BATCH = 500
+"""Rows in one statement: SQLite takes a limited number of parameters."""
 
 
 def transition(file_id: int, target: FileState, *, actor: str, now: datetime, reason: str = "", **detail: Any) -> File:
@@ -21,25 +26,53 @@ def transition(file_id: int, target: FileState, *, actor: str, now: datetime, re
     Raises:
         Refused: the transition is not in `rules.FOLLOWS`.
     """
-    with transaction.atomic():
-        file = File.objects.select_for_update(of=("self",)).select_related("release__project").get(pk=file_id)
-        check_transition(FileState(file.state), target)
-        before, file.state = file.state, target.value
-        file.state_reason, file.state_changed_at = reason[:500], now
-        file.scan_lease_until = None
-        file.save(update_fields=["state", "state_reason", "state_changed_at", "scan_lease_until"])
-        record(
-            f"file-{target}",
-            actor=actor,
-            project=file.release.project.normalized_name,
-            version=file.release.version,
-            filename=file.filename,
-            before=before,
-            sha256=file.sha256,
-            reason=reason,
-            **detail,
-        )
+    [file] = transition_all([file_id], target, actor=actor, now=now, reason=reason, **detail)
     return file
+
+
+def transition_all(
+    file_ids: Iterable[int], target: FileState, *, actor: str, now: datetime, reason: str = "", **detail: Any
+) -> list[File]:
+    """Move files to another state together, and say so in the journal, a row for each: all of them or none.
+
+    Raises:
+        Refused: a transition is not in `rules.FOLLOWS`.
+        File.DoesNotExist: there is no file of such an id.
+    """
+    # In the order in which everyone locks files, or two who want the same ones could wait for each other.
+    ids = sorted({*file_ids})
+    batches = [ids[start : start + BATCH] for start in range(0, len(ids), BATCH)]
+    with transaction.atomic():
+        files = [file for batch in batches for file in _locked(batch)]
+        if len(files) != len(ids):
+            raise File.DoesNotExist(f"expected {len(ids)} files, got {len(files)}")
+        befores = [file.state for file in files]
+        for file in files:
+            check_transition(FileState(file.state), target)
+            file.state, file.state_reason, file.state_changed_at = target.value, reason[:500], now
+            file.scan_lease_until = None
+        for batch in batches:
+            File.objects.filter(pk__in=batch).update(
+                state=target.value, state_reason=reason[:500], state_changed_at=now, scan_lease_until=None
+            )
+        record_all(
+            Change(
+                action=f"file-{target}",
+                actor=actor,
+                project=file.release.project.normalized_name,
+                version=file.release.version,
+                filename=file.filename,
+                detail={"before": before, "sha256": file.sha256, "reason": reason, **detail},
+            )
+            for file, before in zip(files, befores, strict=True)
+        )
+    return files
+
+
+def _locked(ids: list[int]) -> QuerySet[File]:
+    rows = File.objects.select_for_update(of=("self",)).select_related("release__project")
+    # A description can have a megabyte, and nobody asks for it here.
+    return rows.defer("release__description", "release__metadata").filter(pk__in=ids).order_by("pk")
 
 
 def yank(release: Release, *, yanked: bool, reason: str, actor: str) -> None:

@@ -16,7 +16,7 @@ from wheelmark.server.publishing.earlier import Earlier
 from wheelmark.server.publishing.keys import page_key, role_key
 from wheelmark.server.publishing.models import PublishedFile, PublishedPage, RoleVersion, Snapshot
 from wheelmark.server.publishing.pages import KnownPage, render_pages
-from wheelmark.server.publishing.rows import bin_contents
+from wheelmark.server.publishing.rows import committed_rows
 from wheelmark.simple import MAX_PAGE_BYTES, parse_page_json
 from wheelmark.store import Missing, Store
 from wheelmark.trust import Layout, TargetRow
@@ -78,7 +78,7 @@ class TargetAudit:
             signed = read_targets(self._store.read_all(role_key(version, role), max_bytes=_MAX_BIN_BYTES), name)
         except (Missing, Refused, Untrusted):
             return [], 0  # said by the check of the metadata
-        recorded = {row.path: row for row in bin_contents([index], {}, self._layout)[0].rows}
+        recorded = {row.path: row for row in committed_rows([index])[index]}
         faults = list(compare_targets(name, signed, recorded))
         pages = {row.name: row for row in PublishedPage.objects.filter(bin=index)}
         faults += self._without_journal(pages)

@@ -15,13 +15,14 @@ from django.db import transaction
 
 from wheelmark.errors import Refused, Unavailable
 from wheelmark.server.projects.journal import INDEX
-from wheelmark.server.projects.lifecycle import transition
-from wheelmark.server.projects.models import File
+from wheelmark.server.projects.lifecycle import transition_all
 from wheelmark.server.projects.rules import FileState
 from wheelmark.server.publishing.models import (
     Attempt,
+    FileTarget,
     PublishedFile,
     PublishedPage,
+    Repository,
     RoleVersion,
     Snapshot,
     SupersededPage,
@@ -45,6 +46,8 @@ class NewSnapshot:
     roles: Mapping[str, tuple[int, datetime]]  # role -> version and expiry, for the roles that changed
     pages: Sequence[RenderedPage]
     bins: Mapping[str, int]  # page name -> its bin
+    file_targets: Sequence[FileTarget] = ()  # of files that are listed anew (`sign_files`)
+    signs_files: bool | None = None  # None: as before; else this snapshot switches it
 
 
 def begin(versions: Mapping[str, int], *, now: datetime) -> Attempt:
@@ -84,7 +87,7 @@ def commit(snapshot: NewSnapshot, attempt: Attempt, *, now: datetime) -> None:
         Attempt.objects.filter(pk__lte=attempt.pk).delete()
         if still_burned:
             Attempt.objects.create(started_at=now, versions=still_burned)
-        _lock_new_files(snapshot.pages)
+        _mark_published(snapshot, now=now)
         Snapshot.objects.create(
             version=snapshot.version,
             timestamp_version=snapshot.timestamp_version,
@@ -96,17 +99,7 @@ def commit(snapshot: NewSnapshot, attempt: Attempt, *, now: datetime) -> None:
             projects=_write_pages(snapshot, now=now),
         )
         _write_roles(snapshot.roles)
-        for page in snapshot.pages:
-            _write_files(page, snapshot.version, now=now)
-
-
-def _lock_new_files(pages: Iterable[RenderedPage]) -> None:
-    """Lock the files that are about to be published, in the order in which everyone locks files."""
-    ids = sorted(file.pk for page in pages for file in page.files if file.state == FileState.SCANNED)
-    for start in range(0, len(ids), BATCH):
-        list(
-            File.objects.select_for_update().filter(pk__in=ids[start : start + BATCH]).order_by("pk").values_list("pk")
-        )
+        _write_files(snapshot, now=now)
 
 
 def _write_roles(roles: Mapping[str, tuple[int, datetime]]) -> None:
@@ -122,14 +115,21 @@ def _write_roles(roles: Mapping[str, tuple[int, datetime]]) -> None:
 def _write_pages(snapshot: NewSnapshot, *, now: datetime) -> int:
     """Put the new pages in place of the old ones; return how many pages there are now."""
     changed = {page.name: page for page in snapshot.pages}
-    superseded = [
-        SupersededPage(name=old.name, sha256=old.sha256, size=old.size, at=now)
+    before = [
+        old
         for names in _batches(changed)
-        for old in PublishedPage.objects.filter(name__in=names)
-        if old.sha256 != changed[old.name].sha256
+        for old in PublishedPage.objects.filter(name__in=names).values_list("name", "sha256", "size")
     ]
     SupersededPage.objects.bulk_create(
-        superseded, batch_size=BATCH, update_conflicts=True, update_fields=["at"], unique_fields=["name", "sha256"]
+        [
+            SupersededPage(name=name, sha256=sha256, size=size, at=now)
+            for name, sha256, size in before
+            if sha256 != changed[name].sha256
+        ],
+        batch_size=BATCH,
+        update_conflicts=True,
+        update_fields=["at"],
+        unique_fields=["name", "sha256"],
     )
     PublishedPage.objects.bulk_create(
         [
@@ -148,45 +148,54 @@ def _write_pages(snapshot: NewSnapshot, *, now: datetime) -> int:
         update_fields=["sha256", "size", "serial", "snapshot"],
         unique_fields=["name"],
     )
-    return PublishedPage.objects.count()
+    # Counting hundreds of thousands of rows would cost more than all the rest; a page, once there, stays.
+    last = Snapshot.objects.order_by("-timestamp_version").values_list("projects", flat=True).first() or 0
+    return last + len(changed) - len(before)
 
 
-def _write_files(page: RenderedPage, version: int, *, now: datetime) -> None:
-    """Make the served files of one page those that it lists, and say of each new one that it is published."""
-    listed = {file.filename for file in page.files}
-    served = set(PublishedFile.objects.filter(page_id=page.name).values_list("filename", flat=True))
-    for filenames in _batches(served - listed):
+def _write_files(snapshot: NewSnapshot, *, now: datetime) -> None:
+    """Make the served files of the new pages those that they list."""
+    listed = {file.filename: (page, file) for page in snapshot.pages for file in page.files}
+    served = {
+        filename
+        for names in _batches(page.name for page in snapshot.pages)
+        for filename in PublishedFile.objects.filter(page_id__in=names).values_list("filename", flat=True)
+    }
+    for filenames in _batches(served - listed.keys()):
         PublishedFile.objects.filter(filename__in=filenames).delete()
     PublishedFile.objects.bulk_create(
         [
             PublishedFile(
-                filename=file.filename,
+                filename=filename,
                 sha256=file.sha256,
                 size=file.size,
                 metadata_sha256=served_metadata_sha256(file),
                 metadata_size=file.metadata_size if served_metadata_sha256(file) else 0,
                 page_id=page.name,
-                snapshot=version,
+                snapshot=snapshot.version,
                 at=now,
             )
-            for file in page.files
-            if file.filename not in served
+            for filename, (page, file) in listed.items()
+            if filename not in served
         ],
         batch_size=BATCH,
     )
-    for file in page.files:
-        if file.state == FileState.SCANNED:
-            _mark_published(file, version, now=now)
+    if snapshot.signs_files is not None:
+        Repository.objects.update(signs_files=snapshot.signs_files)
+        FileTarget.objects.all().delete()
+    FileTarget.objects.bulk_create(snapshot.file_targets, batch_size=BATCH)
 
 
-def _mark_published(file: File, version: int, *, now: datetime) -> None:
-    """Move a file to `published`; if it was held or removed since the page was rendered, the whole commit is off."""
+def _mark_published(snapshot: NewSnapshot, *, now: datetime) -> None:
+    """Say of each new file that it is published; if one was held or removed since its page was rendered, the whole
+    commit is off."""
+    ids = [file.pk for page in snapshot.pages for file in page.files if file.state == FileState.SCANNED]
+    if not ids:
+        return
     try:
-        transition(file.pk, FileState.PUBLISHED, actor=INDEX, now=now, snapshot=version)
+        transition_all(ids, FileState.PUBLISHED, actor=INDEX, now=now, snapshot=snapshot.version)
     except Refused as error:
-        raise Unavailable(
-            f"{file.filename} changed while its page was signed: {error}", code="snapshot-stale"
-        ) from error
+        raise Unavailable(f"a file changed while its page was signed: {error}", code="snapshot-stale") from error
 
 
 def _batches(names: Iterable[str]) -> Iterable[list[str]]:

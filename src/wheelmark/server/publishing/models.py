@@ -13,12 +13,13 @@ from django.utils import timezone
 
 
 class Repository(models.Model):
-    """What was fixed when the index was founded; one row."""
+    """What holds for the index as a whole; one row."""
 
     bit_length = models.PositiveSmallIntegerField(
         help_text="2 to this power bins; re-binning is not transparent to clients"
     )
     begun_at = models.DateTimeField(default=timezone.now)
+    signs_files = models.BooleanField(default=False, help_text="files are targets too: what the bins hold now")
     founded_at = models.DateTimeField(
         null=True, blank=True, help_text="empty: the first start was cut short, and goes on"
     )
@@ -97,6 +98,16 @@ class PublishedFile(models.Model):
     page = models.ForeignKey(PublishedPage, on_delete=models.CASCADE, related_name="files")
     snapshot = models.BigIntegerField(help_text="version of the snapshot that listed it first")
     at = models.DateTimeField(default=timezone.now)
+
+
+class FileTarget(models.Model):
+    """A distribution or its core metadata as a target of its own (`sign_files`); otherwise there are no rows."""
+
+    path = models.CharField(max_length=512, primary_key=True)
+    bin = models.IntegerField(db_index=True)
+    sha256 = models.CharField(max_length=64)
+    size = models.BigIntegerField(help_text="bytes")
+    file = models.ForeignKey(PublishedFile, on_delete=models.CASCADE, related_name="targets")
 
 
 class Attempt(models.Model):

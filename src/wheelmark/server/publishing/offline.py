@@ -16,9 +16,10 @@ from django.db import IntegrityError, transaction
 
 from wheelmark.errors import Refused, Unavailable, WheelmarkError
 from wheelmark.server.publishing.commit import BATCH, NewSnapshot, begin, burned_versions, commit
+from wheelmark.server.publishing.contents import BinContents, Change
 from wheelmark.server.publishing.keys import role_file_key
-from wheelmark.server.publishing.models import OfflineChange, PublishedPage, Repository, RoleVersion
-from wheelmark.server.publishing.rows import bin_contents, role_rows
+from wheelmark.server.publishing.models import FileTarget, OfflineChange, PublishedPage, Repository, RoleVersion
+from wheelmark.server.publishing.rows import role_rows
 from wheelmark.server.publishing.signing import named_keys
 from wheelmark.server.publishing.signing_log import SigningRecord
 from wheelmark.store import Store
@@ -115,7 +116,11 @@ class OfflineChanges:
                 log.error("a finished ceremony cannot be applied here", ceremony=row.fingerprint, error=self._said)
             return None
         moved = following.state.layout != state.layout
-        contents = _contents(following.state.layout) if moved else bin_contents(following.bins, {}, state.layout)
+        contents = (
+            _contents(following.state.layout)
+            if moved
+            else BinContents(state.layout).after({index: Change() for index in following.bins})
+        )
         publication = sign_publication(
             following.state,
             contents,
@@ -173,7 +178,7 @@ class OfflineChanges:
             )
             if after.layout != before.layout:
                 Repository.objects.update(bit_length=after.layout.bit_length)
-                _move_pages(after.layout)
+                _move_targets(after.layout)
             waited = OfflineChange.objects.filter(pk=row.pk, waiting=True)
             if not waited.update(waiting=False, applied_at=now, snapshot=after.snapshot.version):
                 raise Unavailable("the ceremony was taken back while it was applied", code="snapshot-stale")
@@ -225,19 +230,27 @@ def _last_versions() -> dict[str, int]:
 
 
 def _contents(layout: Layout) -> list[ChangedBin]:
-    """All pages, in the bins of a layout that the rows do not have yet."""
+    """All targets, in the bins of a layout that the rows do not have yet."""
     rows: list[list[TargetRow]] = [[] for _ in range(layout.bin_count)]
     for name, size, sha256 in PublishedPage.objects.values_list("name", "size", "sha256").iterator():
         path = page_target_path(name)
         rows[layout.bin_of(path)].append(TargetRow(path, size, sha256))
+    for path, size, sha256 in FileTarget.objects.values_list("path", "size", "sha256").iterator():
+        rows[layout.bin_of(path)].append(TargetRow(path, size, sha256))
     return [ChangedBin(index, sorted(held, key=lambda row: row.path)) for index, held in enumerate(rows)]
 
 
-def _move_pages(layout: Layout) -> None:
-    """Say of each page in which bin it is from now on."""
+def _move_targets(layout: Layout) -> None:
+    """Say of each page, and of each file that is a target, in which bin it is from now on."""
     names = list(PublishedPage.objects.order_by("name").values_list("name", flat=True))
     for start in range(0, len(names), BATCH):
         some = list(PublishedPage.objects.filter(name__in=names[start : start + BATCH]).only("name", "bin"))
         for page in some:
             page.bin = layout.bin_of(page_target_path(page.name))
         PublishedPage.objects.bulk_update(some, ["bin"])
+    paths = list(FileTarget.objects.order_by("path").values_list("path", flat=True))
+    for start in range(0, len(paths), BATCH):
+        targets = list(FileTarget.objects.filter(path__in=paths[start : start + BATCH]).only("path", "bin"))
+        for target in targets:
+            target.bin = layout.bin_of(target.path)
+        FileTarget.objects.bulk_update(targets, ["bin"])

@@ -13,6 +13,7 @@ from wheelmark.dist import NormalizedName
 from wheelmark.server.projects.models import File, Project, ProjectStatus
 from wheelmark.server.projects.rules import LISTED
 from wheelmark.simple import ProjectPage, SimpleFile, Status, file_url, render_page_json
+from wheelmark.trust import TargetRow, page_target_path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +58,17 @@ def render_pages(names: Iterable[str], known: Mapping[str, KnownPage], *, serial
     return changed
 
 
+def target_of(page: RenderedPage) -> TargetRow:
+    """The page as a TUF target."""
+    return TargetRow(page_target_path(page.name), len(page.body), page.sha256)
+
+
 def _listed_files(names: list[str]) -> dict[str, list[File]]:
     rows = File.objects.filter(
         release__project__normalized_name__in=names, state__in=[state.value for state in LISTED]
     ).select_related("release__project")
+    # A description can have a megabyte, and stands on no page.
+    rows = rows.defer("release__description", "release__metadata")
     found: dict[str, list[File]] = defaultdict(list)
     for file in rows:
         found[file.release.project.normalized_name].append(file)

@@ -27,13 +27,15 @@ from wheelmark.server.config import Config
 from wheelmark.server.projects.journal import INDEX
 from wheelmark.server.projects.models import JournalEntry
 from wheelmark.server.publishing.commit import NewSnapshot, begin, burned_versions, commit
+from wheelmark.server.publishing.contents import BinContents, Changes
+from wheelmark.server.publishing.file_targets import add_all_files, change_file_targets, remove_all_files
 from wheelmark.server.publishing.garbage import collecting
 from wheelmark.server.publishing.keys import page_key, role_file_key
 from wheelmark.server.publishing.lock import publisher_lock
-from wheelmark.server.publishing.models import Heartbeat
+from wheelmark.server.publishing.models import FileTarget, Heartbeat
 from wheelmark.server.publishing.offline import OfflineChanges
-from wheelmark.server.publishing.pages import RenderedPage, render_pages
-from wheelmark.server.publishing.rows import bin_contents, known_pages, load_state, role_rows
+from wheelmark.server.publishing.pages import RenderedPage, render_pages, target_of
+from wheelmark.server.publishing.rows import changed_roles, known_pages, load_state, signs_files
 from wheelmark.server.publishing.signing import named_keys, online_signers
 from wheelmark.server.publishing.signing_log import SigningLog, SigningRecord
 from wheelmark.server.publishing.warnings import DailyWarnings
@@ -44,10 +46,8 @@ from wheelmark.trust import (
     OnlineSigners,
     Publication,
     RepositoryState,
-    TargetRow,
     due_for_resigning,
     entries_of,
-    page_target_path,
     sign_publication,
 )
 
@@ -65,10 +65,25 @@ BACK_OFF_SECONDS = (0.2, 1.0, 5.0)
 RESIGN_BATCH = 64
 """Bins signed again in one publication when they come due, so that an upload never waits long behind them."""
 
+MAX_BATCH_ROWS = 5_000
+"""Journal rows that one publication covers at most: an import of any size takes memory for so many pages at once."""
+
 # The publisher's own rows: they follow from a snapshot, and must not ask for the next one.
 _CONSEQUENCE = "file-published"
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Batch:
+    """What one publication changes."""
+
+    changes: Changes
+    serial: int  # the journal is published up to here afterwards
+    pages: list[RenderedPage] = field(default_factory=list)
+    bins: dict[str, int] = field(default_factory=dict)  # page name -> its bin
+    file_targets: list[FileTarget] = field(default_factory=list)  # the new ones
+    signs_files: bool | None = None  # None: as before
 
 
 @dataclass
@@ -84,7 +99,11 @@ class Publisher:
     """Bins that the next publication signs again whatever the clock says: a recovery found that it must."""
     warnings: DailyWarnings = field(default_factory=DailyWarnings)
     offline: OfflineChanges | None = None  # None: no ceremony is ever applied
+    sign_files: bool | None = None
+    """Whether files are to be targets too (strict PEP 458); None: as the bins are."""
     _state: RepositoryState | None = None
+    _contents: BinContents | None = None
+    _signs_files: bool = False  # what the bins hold now
     _serial: int = 0  # published up to here
     _seen: int = 0  # looked at up to here: nothing in between changes a page
     _looked_for_due: float = float("-inf")
@@ -100,41 +119,67 @@ class Publisher:
             return self._publish_due()
         except BaseException:
             # Whatever happened, the rows know what was committed; what we remember may not.
-            self._state = None
+            self._state = self._contents = None
             raise
 
     def _publish_due(self) -> bool:
         now = self.clock()
-        if self._state is None:
+        if self._state is None or self._contents is None:
             self._state, self._serial = load_state()
+            self._contents = BinContents(self._state.layout)
+            self._signs_files = signs_files()
             self._seen, self._looked_for_due = self._serial, float("-inf")
             self._keys_checked = False
         if self.offline and (applied := self.offline.apply(self._state, self._serial, self.signers, now=now)):
             self._state, self.signers = applied
+            self._contents = BinContents(self._state.layout)  # perhaps of other bins
             return True
         if self.offline and not self._keys_checked:
             # After the ceremony that may wait: its keys may be the only ones that are left.
             self.offline.check(self.signers)
             self._keys_checked = True
-        serial, names = self._changed_projects()
+        if self.sign_files is not None and self.sign_files != self._signs_files:
+            self._switch_files(self._state, self._contents, self.sign_files, now=now)
+            return True
         due_bins, due_now = self._due(now)
         if self.resign:
             due_bins, due_now = tuple(sorted({*due_bins, *self.resign})), True
-        pages = render_pages(names, known_pages(names), serial=serial)
+        pages, more = self._changed_pages()
+        while more and not pages and not due_now:
+            pages, more = self._changed_pages()
         if not pages and not due_now:
-            self._seen = serial
             return False
-        self._publish(self._state, pages, due_bins, serial=serial, now=now)
+        serial = self._seen
+        changes = Changes(self._state.layout, due_bins)
+        batch = _Batch(changes=changes, serial=serial, pages=pages)
+        batch.bins = {page.name: changes.put(target_of(page)) for page in pages}
+        if self._signs_files:
+            batch.file_targets = change_file_targets(changes, pages)
+        self._publish(self._state, self._contents, batch, now=now)
         self.resign = frozenset()
         return True
 
-    def _changed_projects(self) -> tuple[int, set[str]]:
-        """The newest journal serial, and the projects that rows since the last look speak of."""
-        newest = JournalEntry.objects.order_by("-serial").values_list("serial", flat=True).first() or 0
-        if newest <= self._seen:
-            return self._seen, set()
-        rows = JournalEntry.objects.filter(serial__gt=self._seen, serial__lte=newest)
-        return newest, set(rows.exclude(action=_CONSEQUENCE, actor=INDEX).values_list("project", flat=True))
+    def _switch_files(self, state: RepositoryState, contents: BinContents, on: bool, *, now: datetime) -> None:
+        """Sign every bin again, with or without files: in one publication, so that there is nothing half way."""
+        changes = Changes(state.layout, range(state.layout.bin_count))
+        batch = _Batch(changes=changes, serial=self._serial, signs_files=on)
+        if on:
+            batch.file_targets = add_all_files(changes)
+        else:
+            remove_all_files(changes)
+        self._publish(state, contents, batch, now=now)
+        self._signs_files = on
+        log.info("files are targets now" if on else "files are no targets any more")
+
+    def _changed_pages(self) -> tuple[list[RenderedPage], bool]:
+        """The pages that journal rows since the last look have changed, and whether there may be more such rows."""
+        rows = JournalEntry.objects.filter(serial__gt=self._seen).order_by("serial")
+        found = list(rows.values_list("serial", "project", "action", "actor")[:MAX_BATCH_ROWS])
+        if not found:
+            return [], False
+        names = {project for _, project, action, actor in found if (action, actor) != (_CONSEQUENCE, INDEX)}
+        self._seen = found[-1][0]
+        return render_pages(names, known_pages(names), serial=self._seen) if names else [], len(found) == MAX_BATCH_ROWS
 
     def _due(self, now: datetime) -> tuple[tuple[int, ...], bool]:
         """The bins to sign again now, and whether anything at all should be."""
@@ -146,34 +191,20 @@ class Publisher:
             self._looked_for_due = time.monotonic()
         return due.bins[:RESIGN_BATCH], bool(due.bins) or due.snapshot or due.timestamp
 
-    def _publish(
-        self,
-        state: RepositoryState,
-        pages: list[RenderedPage],
-        due_bins: tuple[int, ...],
-        *,
-        serial: int,
-        now: datetime,
-    ) -> None:
-        layout, began = state.layout, time.perf_counter()
-        rows = {page.name: TargetRow(page_target_path(page.name), len(page.body), page.sha256) for page in pages}
-        bins = {name: layout.bin_of(row.path) for name, row in rows.items()}
+    def _publish(self, state: RepositoryState, contents: BinContents, batch: _Batch, *, now: datetime) -> None:
+        began = time.perf_counter()
+        changed = contents.after(batch.changes.bins)
         publication = sign_publication(
-            state,
-            bin_contents({*bins.values(), *due_bins}, rows, layout),
-            burned=burned_versions(),
-            now=now,
-            signers=self.signers,
-            policy=self.policy,
+            state, changed, burned=burned_versions(), now=now, signers=self.signers, policy=self.policy
         )
         following = publication.state
         # Before anything of it is written: what the log does not know is never published.
         self.signing_log.append(
-            entries_of(publication, self.signers, at=now, serial_from=self._serial, serial_to=serial)
+            entries_of(publication, self.signers, at=now, serial_from=self._serial, serial_to=batch.serial)
         )
-        changed = role_rows(state, following)
-        attempt = begin({name: role.version for name, role in changed.items()}, now=now)
-        self._write(publication, pages)
+        roles = changed_roles(state, following, publication.signed_bins)
+        attempt = begin({name: role.version for name, role in roles.items()}, now=now)
+        self._write(publication, batch.pages)
         commit(
             NewSnapshot(
                 version=following.snapshot.version,
@@ -181,29 +212,34 @@ class Publisher:
                 timestamp=publication.timestamp,
                 length=following.snapshot.length,
                 sha256=following.snapshot.sha256,
-                serial=serial,
-                roles={name: (role.version, role.expires_at) for name, role in changed.items()},
-                pages=pages,
-                bins=bins,
+                serial=batch.serial,
+                roles={name: (role.version, role.expires_at) for name, role in roles.items()},
+                pages=batch.pages,
+                bins=batch.bins,
+                file_targets=batch.file_targets,
+                signs_files=batch.signs_files,
             ),
             attempt,
             now=now,
         )
-        self._state, self._serial, self._seen = following, serial, serial
+        contents.committed(changed)
+        self._state, self._serial, self._seen = following, batch.serial, batch.serial
         log.info(
             "published",
             snapshot=following.snapshot.version,
             timestamp=following.timestamp.version,
-            pages=len(pages),
+            pages=len(batch.pages),
             bins=len(publication.signed_bins),
-            serial=serial,
+            serial=batch.serial,
             milliseconds=round((time.perf_counter() - began) * 1000, 1),
         )
 
     def _write(self, publication: Publication, pages: list[RenderedPage]) -> None:
-        """Put everything that the new snapshot names into the store: pages, then bins, then the snapshot."""
-        self.store.put_many([(page_key(page.name, page.sha256), page.body) for page in pages], immutable=True)
-        self.store.put_many([(role_file_key(name), body) for name, body in publication.objects], immutable=True)
+        """Put everything that the new snapshot names into the store: pages, then bins, then the snapshot. Together,
+        so that a disk is asked once; the order is for readers of a mirror, ours see nothing before the commit."""
+        objects = [(page_key(page.name, page.sha256), page.body) for page in pages]
+        objects += [(role_file_key(name), body) for name, body in publication.objects]
+        self.store.put_many(objects, immutable=True)
 
 
 def open_publisher(config: Config, store: Store, signing_log: SigningRecord) -> Publisher:
@@ -216,7 +252,7 @@ def open_publisher(config: Config, store: Store, signing_log: SigningRecord) -> 
     policy = ExpiryPolicy()
     offline = OfflineChanges(store, signing_log, lambda named: online_signers(config, named), policy)
     signers = offline.signers_or_waiting(named_keys(store))
-    return Publisher(store, signers, signing_log, policy=policy, offline=offline)
+    return Publisher(store, signers, signing_log, policy=policy, offline=offline, sign_files=config.sign_files)
 
 
 def apply_here(config: Config) -> bool:
