@@ -14,7 +14,8 @@ _ADVICE = {
     "rollback": "do not go on: the index, or somebody on the way, offers an older state than was seen before",
     "signature": "do not go on; ask the operators whether keys were changed, and whether your root is theirs",
     "root-fingerprint": "compare the fingerprint with the operators by another way before trusting anything",
-    "egress": "take it from the verified index, or install it without wheelmark if you trust its source",
+    "egress": "name the verified index where the tool or its project names that source, or do it without wheelmark",
+    "unlisted": "lock again if it was removed on purpose; else do not go on, and tell the index's operators",
     "redirect": "ask the operators for the index's own address",
 }
 _ADVICE_ELSE = "try once more; if it stays, tell the index's operators, for a mirror or the network changes bytes"
