@@ -61,7 +61,9 @@ def clean_environment(**changes: str) -> dict[str, str]:
     } | {"PIP_CONFIG_FILE": os.devnull, **changes}
 
 
-def run_wheelmark(*arguments: str, state: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_wheelmark(
+    *arguments: str, state: Path, cwd: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """`wheelmark …` in a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", "wheelmark.cli", *arguments],
@@ -69,6 +71,7 @@ def run_wheelmark(*arguments: str, state: Path, **environment: str) -> subproces
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
+        cwd=cwd,
         timeout=RUN_SECONDS,
         check=False,
     )
