@@ -27,7 +27,7 @@ from urllib.parse import urljoin
 from wheelmark.client.address import IndexAddress
 from wheelmark.client.anchor import trusted_root
 from wheelmark.client.counting import CountingFetcher
-from wheelmark.client.environment import WayOut, child_environment, uv_project
+from wheelmark.client.environment import WayOut, child_environment, uv_project, uv_proxy_fault
 from wheelmark.client.fetching import HttpFetcher
 from wheelmark.client.forward import ForwardProxy, Gate
 from wheelmark.client.incidents import Incident, Incidents
@@ -122,6 +122,9 @@ def _run_child(
     command: Sequence[str],
     extra: dict[str, str],
 ) -> int:
+    folder_of_project = _project_folder(command)
+    if fault := uv_proxy_fault(folder_of_project, os.environ):
+        raise Refused([fault])
     from wheelmark.client.authority import LocalAuthority  # `wheelmark proxy` does without
 
     gates = [Gate.to(index.address, index.source) for index in indexes]
@@ -137,7 +140,7 @@ def _run_child(
             certificates=_write_certificates(Path(folder), authority.certificate_pem, also_others=bool(given.tunnels)),
             scratch=Path(folder),
             index_urls=[index.choice.url for index in indexes],
-            uv_project=uv_project(_project_folder(command)),
+            uv_project=uv_project(folder_of_project),
         )
         environment = child_environment(os.environ, way) | extra
         child = subprocess.Popen(command, env=environment)

@@ -21,6 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from wheelmark.errors import Fault
+
+_UV_PROXY_KEYS = frozenset({"http-proxy", "https-proxy", "no-proxy"})
 MAX_PROJECT_BYTES = 1024 * 1024
 
 _PROXY_VARIABLES = frozenset({"http_proxy", "https_proxy", "all_proxy", "no_proxy", "ftp_proxy"})
@@ -111,6 +114,23 @@ def uv_project(folder: Path) -> UvProject:
             default = "index-url" in own or any(one.get("default") is True for one in tables)
             return UvProject(default or bool(tables) or "extra-index-url" in own, default)
     return UvProject()
+
+
+def uv_proxy_fault(folder: Path, environment: Mapping[str, str]) -> Fault | None:
+    """The setting of uv that would lead around the proxy, in any file that uv would read when started in that folder.
+
+    With `http-proxy` in a file uv looks at no variable, and with `no-proxy` beside it goes straight to an index. To an
+    https index it would get no further than the certificate; a plain http index has no such second fence.
+    """
+    user = Path(environment.get("XDG_CONFIG_HOME") or Path(environment.get("HOME", "/")) / ".config")
+    system = [Path(one) for one in environment.get("XDG_CONFIG_DIRS", "/etc/xdg").split(os.pathsep) if one]
+    for path in [
+        *(directory / "uv.toml" for directory in (folder, *folder.parents)),
+        *(directory / "uv" / "uv.toml" for directory in (user, *system, Path("/etc"))),
+    ]:
+        if found := sorted(_toml(path).keys() & _UV_PROXY_KEYS):
+            return Fault("uv-proxy", str(path), f"expected no proxy settings in uv's configuration, got {found[0]}")
+    return None
 
 
 def _toml(path: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from wheelmark.client.environment import UvProject, WayOut, child_environment, uv_project
+from wheelmark.client.environment import UvProject, WayOut, child_environment, uv_project, uv_proxy_fault
 
 PROXY = "http://127.0.0.1:4321/"
 INDEX = "https://index.example.org/simple"
@@ -98,3 +98,16 @@ def test_project_configuration_is_found_from_a_folder_inside(
     (tmp_path / name).write_text(text)
     (tmp_path / "inside").mkdir()
     assert uv_project(tmp_path / "inside") == expected
+
+
+@pytest.mark.parametrize("place", ["project/uv.toml", "uv.toml", "user/uv/uv.toml", "system/uv/uv.toml"])
+def test_proxy_setting_in_any_file_that_uv_reads_is_a_fault(tmp_path: Path, place: str) -> None:
+    environment = {"XDG_CONFIG_HOME": str(tmp_path / "user"), "XDG_CONFIG_DIRS": str(tmp_path / "system")}
+    (tmp_path / "project").mkdir()
+    assert uv_proxy_fault(tmp_path / "project", environment) is None
+    path = tmp_path / place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text('no-proxy = ["*"]\n')
+    fault = uv_proxy_fault(tmp_path / "project", environment)
+    assert fault is not None
+    assert (fault.field, "no-proxy" in fault.message) == (str(path), True)
