@@ -4,6 +4,7 @@ DATA ?= data
 VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .venv-peers
+TOOLS := .venv-tools
 UV := $(BIN)/uv
 UV_VERSION := 0.13.9
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
@@ -52,13 +53,23 @@ check: setup-dev
 		accounts projects review publishing
 	$(MAKE) --no-print-directory docs
 
-services: setup-dev
+services: setup-dev $(TOOLS)/.stamp
 	$(BIN)/python tools/services.py $(LANES)
 
 # The peers have an environment of their own: their dependencies are none of ours.
 $(PEERS)/.stamp: $(UV)
 	$(UV) venv --quiet --clear $(PEERS)
 	$(UV) pip install --quiet --python $(PEERS)/bin/python 'devpi-server>=6.20' 'pypiserver>=2.4'
+	touch $@
+
+# The installers that `wheelmark run` is tested with, each in an environment of its own: pdm and pipx cannot share one.
+# pdm needs its `locked` extra, for hishel 2 breaks it.
+$(TOOLS)/.stamp: $(UV)
+	for tool in poetry==2.5.1 'pdm[locked]==2.29.3' hatch==1.18.2 pip-tools==7.6.2 pipx==1.18.4; do \
+		name=$${tool%%[=[]*}; \
+		$(UV) venv --quiet --clear --seed --python $(BIN)/python $(TOOLS)/$$name && \
+		$(UV) pip install --quiet --python $(TOOLS)/$$name/bin/python "$$tool" || exit 1; \
+	done
 	touch $@
 
 bench: setup-dev $(PEERS)/.stamp
@@ -76,4 +87,4 @@ lock: $(UV)
 	$(LOCK) --extra dev pyproject.toml --output-file requirements-dev.lock
 
 clean:
-	rm -rf $(VENV) docs/_build .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(TOOLS) docs/_build .mypy_cache .ruff_cache .pytest_cache

@@ -30,6 +30,7 @@ COMMANDS: dict[str, Command] = {
     "serve": Command("wheelmark.server.commands.serve:main", "start the index: web, scan workers, publisher"),
     "worker": Command("wheelmark.server.commands.worker:main", "scans and other jobs on this machine"),
     "scan": Command("wheelmark.scan.command:main", "say what a distribution does, and whether it is malicious"),
+    "run": Command("wheelmark.client.command:main_run", "run any tool so that it sees only the verified index"),
     "pip": Command("wheelmark.client.command:main_pip", "run pip against the verified index"),
     "uv": Command("wheelmark.client.command:main_uv", "run uv against the verified index"),
     "proxy": Command("wheelmark.client.command:main_proxy", "a verifying index on this machine, for any tool"),

@@ -6,10 +6,7 @@ Every refusal ends with exit status 3 and one line on standard error, and leaves
 from __future__ import annotations
 
 import re
-import shutil
-import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -190,33 +187,6 @@ def test_first_use_is_remembered_and_another_root_then_refused(victim: Victim) -
     run = run_wheelmark(victim.tool, *own, *words, state=state)
     assert run.returncode == 3, run
     assert "wheelmark: refused: " in run.stderr
-
-
-def test_uv_project_is_locked_to_a_fixed_port_and_a_foreign_address_in_the_lock_is_refused(tmp_path: Path) -> None:
-    repository = SignedRepository()
-    repository.add_wheel("demo")
-    repository.publish()
-    (tmp_path / "root.json").write_bytes(repository.root_bytes)
-    (tmp_path / "pyproject.toml").write_text('[project]\nname="p"\nversion="0"\ndependencies=["demo"]\n')
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    lock = tmp_path / "uv.lock"
-
-    def sync(*arguments: str) -> subprocess.CompletedProcess[str]:
-        own = ["--index", server.index_url, "--root", str(tmp_path / "root.json"), "--port", port]
-        words = ["sync", "--project", str(tmp_path), "--python", sys.executable, *arguments]
-        return run_wheelmark("uv", *own, *words, state=tmp_path / "state")
-
-    with IndexServer(repository) as server:
-        assert sync().returncode == 0
-        assert f"http://127.0.0.1:{port}/files/" in lock.read_text()
-        lock.write_text(lock.read_text().replace(f"http://127.0.0.1:{port}/files/", "https://example.invalid/files/"))
-        shutil.rmtree(tmp_path / ".venv")
-        run = sync("--frozen")
-    assert run.returncode == 3, run
-    assert "CONNECT 'example.invalid:443'" in run.stderr
-    assert not list(tmp_path.glob(".venv/lib/*/site-packages/demo.py"))
 
 
 def test_what_was_installed_once_is_installed_again_while_the_index_is_away(victim: Victim) -> None:

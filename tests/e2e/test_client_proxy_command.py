@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+import urllib3
 
 from support.client import clean_environment, installed_versions, new_environment
-from support.repository import IndexServer, SignedRepository, flipped
+from support.repository import Answer, IndexServer, SignedRepository, flipped
 
 SECONDS = 60
 
@@ -79,3 +80,66 @@ def test_proxy_with_the_wrong_root_ends_at_once(tmp_path: Path) -> None:
     assert variables == {}
     assert proxy.returncode == 3
     assert said.startswith("wheelmark: refused: ")
+
+
+def test_service_says_how_it_is_and_goes_on_when_the_index_was_away(tmp_path: Path) -> None:
+    repository = SignedRepository()
+    repository.add_wheel("demo")
+    repository.publish()
+    (tmp_path / "root.json").write_bytes(repository.root_bytes)
+    http = urllib3.PoolManager(retries=False, timeout=30.0)
+    with IndexServer(repository) as server:
+        server.hostile = lambda path, true: Answer(500)  # away when the service starts
+        with running_proxy(server, tmp_path / "root.json", tmp_path) as (proxy, variables):
+            url = variables["PIP_INDEX_URL"]
+            base = url.removesuffix("simple/")
+            assert http.request("GET", f"{base}healthz").status == 200
+            assert http.request("GET", f"{url}demo/").status == 424
+            before = http.request("GET", f"{base}metrics").data.decode()
+            server.hostile = None
+            assert http.request("GET", f"{url}demo/").status == 200
+            answer = http.request("GET", f"{base}metrics")
+            proxy.send_signal(signal.SIGTERM)
+            _, said = proxy.communicate(timeout=SECONDS)
+    http.clear()
+    assert proxy.returncode == 0
+    assert said.startswith("wheelmark: unavailable: ")
+    assert "wheelmark_proxy_timestamp_age_seconds NaN" in before
+    metrics = dict(line.rsplit(" ", 1) for line in answer.data.decode().splitlines() if not line.startswith("#"))
+    assert metrics['wheelmark_proxy_requests_total{kind="page"}'] == "1"
+    assert int(metrics['wheelmark_proxy_withheld_total{result="unavailable",code="http-status"}']) >= 1
+    assert int(metrics["wheelmark_proxy_refreshes_total"]) >= 3
+    assert 0 <= float(metrics["wheelmark_proxy_timestamp_age_seconds"]) < SECONDS
+
+
+def test_proxy_of_several_indexes_is_one(tmp_path: Path) -> None:
+    first, second = SignedRepository(), SignedRepository()
+    first.add_wheel("demo")
+    second.add_wheel("demo", "99.0")
+    second.add_wheel("part")
+    lines = []
+    with ExitStack() as stack:
+        for name, repository in (("first", first), ("second", second)):
+            repository.publish()
+            server = stack.enter_context(IndexServer(repository))
+            (tmp_path / f"{name}.json").write_bytes(repository.root_bytes)
+            lines.append(f'[[index]]\nurl = "{server.index_url}"\nroot = "{name}.json"\n')
+        (tmp_path / "indexes.toml").write_text("".join(lines))
+        command = [sys.executable, "-m", "wheelmark.cli", "proxy", "--config", str(tmp_path / "indexes.toml")]
+        proxy = stack.enter_context(
+            subprocess.Popen(
+                [*command, "--state", str(tmp_path / "state")],
+                env=clean_environment(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
+        )
+        stack.callback(proxy.kill)
+        assert proxy.stdout is not None
+        url = dict(re.findall(r"(\w+)=(\S+)", proxy.stdout.readline()))["PIP_INDEX_URL"]
+        with urllib3.PoolManager(retries=False, timeout=30.0) as http:
+            pages = {name: http.request("GET", f"{url}{name}/") for name in ("demo", "part", "nowhere")}
+    assert {name: page.status for name, page in pages.items()} == {"demo": 200, "part": 200, "nowhere": 404}
+    assert b"demo-1.0" in pages["demo"].data
+    assert b"demo-99.0" not in pages["demo"].data

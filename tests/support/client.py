@@ -23,8 +23,10 @@ def core_metadata_of(name: str, version: str, requires: Iterable[str] = ()) -> b
     return ("\n".join(lines) + "\n").encode()
 
 
-def a_wheel(name: str, version: str, *, requires: Iterable[str] = (), filler: int = 0) -> bytes:
-    """An installable pure wheel with one module, and `filler` bytes that do not compress."""
+def a_wheel(
+    name: str, version: str, *, requires: Iterable[str] = (), filler: int = 0, script: str | None = None
+) -> bytes:
+    """An installable pure wheel with one module, `filler` bytes that do not compress, and perhaps a command."""
     module = name.replace("-", "_")
     dist_info = f"{module}-{version}.dist-info"
     members = {
@@ -36,6 +38,8 @@ def a_wheel(name: str, version: str, *, requires: Iterable[str] = (), filler: in
         members[f"{module}.bin"] = b"".join(
             hashlib.sha256(f"{name}{number}".encode()).digest() for number in range(filler // 32)
         )
+    if script is not None:
+        members[f"{dist_info}/entry_points.txt"] = f"[console_scripts]\n{script} = {module}:print\n".encode()
     record = [f"{path},sha256={_record_digest(content)},{len(content)}" for path, content in members.items()]
     members[f"{dist_info}/RECORD"] = "\n".join([*record, f"{dist_info}/RECORD,,", ""]).encode()
     buffer = io.BytesIO()
@@ -80,7 +84,9 @@ def clean_environment(**changes: str) -> dict[str, str]:
     } | {"PIP_CONFIG_FILE": os.devnull, **changes}
 
 
-def run_wheelmark(*arguments: str, state: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_wheelmark(
+    *arguments: str, state: Path, cwd: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """`wheelmark …` in a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", "wheelmark.cli", *arguments],
@@ -88,6 +94,7 @@ def run_wheelmark(*arguments: str, state: Path, **environment: str) -> subproces
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
+        cwd=cwd,
         timeout=RUN_SECONDS,
         check=False,
     )

@@ -1,12 +1,11 @@
-"""`wheelmark pip`, `wheelmark uv` and `wheelmark proxy`.
+"""`wheelmark run`, `wheelmark pip`, `wheelmark uv` and `wheelmark proxy`.
 
-Exit status: the installer's own when nothing was withheld from it; 3 when something was refused; 1 when the index
-could not be reached or read. Imports that take long (python-tuf) happen while the installer is already starting.
+Exit status: the child's own when nothing was withheld from it; 3 when something was refused; 1 when an index could
+not be reached or read. Imports that take long (python-tuf) happen while the child is already starting.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import importlib.util
 import os
@@ -14,78 +13,142 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from types import FrameType
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin
 
 from wheelmark.client.address import IndexAddress
-from wheelmark.client.anchor import RootChoice, trusted_root
+from wheelmark.client.anchor import trusted_root
+from wheelmark.client.counting import CountingFetcher
+from wheelmark.client.environment import WayOut, child_environment, uv_project, uv_proxy_fault
 from wheelmark.client.fetching import HttpFetcher
+from wheelmark.client.forward import ForwardProxy, Gate
 from wheelmark.client.incidents import Incident, Incidents
-from wheelmark.client.installers import PIP, UV, Installer, argument_faults, child_environment
+from wheelmark.client.installers import PIP, UV, Installer, argument_faults
+from wheelmark.client.options import IndexChoice, Options, options, parser, split
 from wheelmark.client.patience import limits_from
 from wheelmark.client.proxy import VerifyingProxy
-from wheelmark.errors import Refused, Untrusted, WheelmarkError
+from wheelmark.client.sources import Source, Sources
+from wheelmark.errors import Refused, Unavailable, Untrusted, WheelmarkError
 
 if TYPE_CHECKING:
     from wheelmark.client.verifier import Verifier
 
 EXIT_FAILED = 1
-EXIT_USAGE = 2
 EXIT_REFUSED = 3
-STOP_SECONDS = 10.0  # for an installer to end after it was interrupted
+STOP_SECONDS = 10.0  # for a child to end after it was interrupted
+KEEP_FRESH_SECONDS = 60.0  # between looks at the timestamp that nobody asked for
+PROBE_NAME = "wheelmark-proxy-start"
 
-_HELP = """\
+_FENCED = """\
 own options come before those of {name}; everything from the first other word on belongs to {name}:
   wheelmark {name} --index https://index.example.org/simple/ {example}
 
-{name} sees one source, a verifying proxy on this machine. Options that name another source, direct addresses and
-version control are refused; what a requirements file or a build asks of the network fails. Caches are not used.
+"""
+_CLOSED = """\
+The index is asked under its own addresses, through a verifying proxy that is named to the child as HTTP_PROXY and
+HTTPS_PROXY; lock files hold the index's addresses. Whatever else is asked of the network is refused, and ends the
+run. Caches are not used.
 
-exit status: that of {name}, or 3 when something was refused, or 1 when the index could not be reached"""
-
+exit status: that of the child, or 3 when something was refused, or 1 when the index could not be reached"""
+_INSTALLER_HELP = _FENCED + _CLOSED
+_RUN_HELP = (
+    "everything after -- is the command:\n"
+    "  wheelmark run --index https://index.example.org/simple/ -- poetry install\n\n" + _CLOSED
+)
+_PROXY_HELP = "set the printed variables for any tool; /healthz and /metrics say how it is"
 
 Main = Callable[[Sequence[str]], int]
 
 
+def main_run(argv: Sequence[str]) -> int:
+    """Run any command so that it sees only the verified indexes; return the exit status."""
+    return _reporting(lambda: _run_any(argv))
+
+
 def main_pip(argv: Sequence[str]) -> int:
-    """Run pip against the verified index; return the exit status."""
+    """Run pip against the verified indexes; return the exit status."""
     return _reporting(lambda: _run_installer(PIP, argv, "install demo"))
 
 
 def main_uv(argv: Sequence[str]) -> int:
-    """Run uv against the verified index; return the exit status."""
+    """Run uv against the verified indexes; return the exit status."""
     return _reporting(lambda: _run_installer(UV, argv, "pip install demo"))
 
 
 def main_proxy(argv: Sequence[str]) -> int:
-    """Serve the verified index on this machine until interrupted; return the exit status."""
+    """Serve the verified indexes on this machine until interrupted; return the exit status."""
     return _reporting(lambda: _run_proxy(argv))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Options:
-    index: str
-    root: RootChoice
-    directory: Path
-    port: int
+def _run_any(argv: Sequence[str]) -> int:
+    own, command = split(argv)
+    made = parser("run", "wheelmark run [options] -- command arguments", _RUN_HELP, tunnels=True)
+    given = options(made, own)
+    command = command[1:] if command[:1] == ["--"] else command
+    if not command:
+        made.error("expected a command after --, got none")
+    program = shutil.which(command[0])
+    if program is None:
+        raise Refused.because("no-program", command[0][:200], "expected a program on the PATH, got none")
+    return _run_child(_indexes(given), given, [program, *command[1:]], {})
 
 
 def _run_installer(installer: Installer, argv: Sequence[str], example: str) -> int:
-    own, arguments = _split(argv)
-    options = _options(_parser(installer.name, example), own)
-    if faults := argument_faults(installer, arguments, fixed_port=options.port != 0):
+    own, arguments = split(argv)
+    usage = f"wheelmark {installer.name} [options] {installer.name} arguments"
+    epilog = _INSTALLER_HELP.format(name=installer.name, example=example)
+    given = options(parser(installer.name, usage, epilog, tunnels=False), own)
+    indexes = _indexes(given)
+    prefixes = [url for index in indexes for url in (index.address.simple_url, index.files_url)]
+    if faults := argument_faults(installer, arguments, own=prefixes):
         raise Refused(faults)
-    program = _program(installer)
+    extra = {}
+    virtual = os.environ.get("VIRTUAL_ENV")
+    if installer is PIP and virtual and virtual != sys.prefix and "PIP_PYTHON" not in os.environ:
+        extra["PIP_PYTHON"] = virtual  # who activated an environment means that one, not ours
+    return _run_child(indexes, given, [*_program(installer), *arguments], extra)
+
+
+def _run_child(
+    indexes: Sequence[_Index],
+    given: Options,
+    command: Sequence[str],
+    extra: dict[str, str],
+) -> int:
+    folder_of_project = _project_folder(command)
+    if fault := uv_proxy_fault(folder_of_project, os.environ):
+        raise Refused([fault])
+    from wheelmark.client.authority import LocalAuthority  # `wheelmark proxy` does without
+
+    gates = [Gate.to(index.address, index.source) for index in indexes]
+    secure_hosts = [gate.origin.host for gate in gates if gate.origin.scheme == "https"]
+    authority = LocalAuthority(secure_hosts, now=datetime.now(UTC))
     incidents = Incidents()
-    with VerifyingProxy(_verifier_opener(options), incidents, port=options.port, strict=True) as proxy:
-        environment = child_environment(installer, os.environ, proxy.url, python_prefix=sys.prefix)
-        child = subprocess.Popen([*program, *arguments], env=environment)
+    with (
+        tempfile.TemporaryDirectory(prefix="wheelmark-run-", ignore_cleanup_errors=True) as folder,
+        ForwardProxy(gates, incidents, authority, port=given.port, tunnels=given.tunnels) as proxy,
+    ):
+        way = WayOut(
+            proxy_url=proxy.url,
+            certificates=_write_certificates(Path(folder), authority.certificate_pem, also_others=bool(given.tunnels)),
+            scratch=Path(folder),
+            index_urls=[index.choice.url for index in indexes],
+            uv_project=uv_project(folder_of_project),
+        )
+        environment = child_environment(os.environ, way) | extra
+        child = subprocess.Popen(command, env=environment)
         incidents.notify = lambda _: _stop(child)
-        threading.Thread(target=_warm_up, args=(proxy,), daemon=True).start()
-        status = _wait(child)
+        threading.Thread(target=_warm_up, args=(proxy.sources, incidents), daemon=True).start()
+        with _passed_on(child):
+            status = _wait(child)
     worst = incidents.worst()
     if worst is None:
         return status
@@ -94,35 +157,87 @@ def _run_installer(installer: Installer, argv: Sequence[str], example: str) -> i
 
 
 def _run_proxy(argv: Sequence[str]) -> int:
-    parser = _parser("proxy", "")
-    options = _options(parser, argv)
+    given = options(parser("proxy", "wheelmark proxy [options]", _PROXY_HELP, tunnels=False), argv)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     incidents = Incidents(lambda incident: print(incident.line(), file=sys.stderr, flush=True))
-    with VerifyingProxy(_verifier_opener(options), incidents, port=options.port) as proxy:
-        proxy.verifier().page("wheelmark-proxy-start")  # a wrong root or address shows now, not at the first install
-        print(f"verifying {options.index}", file=sys.stderr)
+    indexes = _indexes(given)
+    sources = Sources([index.source for index in indexes])
+
+    def refreshes() -> int:
+        return sum(index.fetcher.refreshes for index in indexes)
+
+    with VerifyingProxy(sources, incidents, port=given.port, refreshes=refreshes) as proxy:
+        _look(sources, proxy)
+        print(f"verifying {', '.join(index.choice.url for index in indexes)}", file=sys.stderr)
         print(f"PIP_INDEX_URL={proxy.url}simple/ UV_DEFAULT_INDEX={proxy.url}simple/", flush=True)
-        stop.wait()
+        while not stop.wait(KEEP_FRESH_SECONDS):
+            try:
+                _look(sources, proxy)
+            except Untrusted as error:
+                proxy.incidents.add(error)
+                proxy.counters.incident(error)
     worst = incidents.worst()
     return EXIT_REFUSED if worst is not None and worst.refused else 0
 
 
-def _verifier_opener(options: _Options) -> Callable[[], Verifier]:
-    """Settles the root now, where a person can be asked; the rest is left for when it is needed."""
-    address = IndexAddress.parse(options.index)
-    directory = options.directory / "indexes" / hashlib.sha256(address.simple_url.encode()).hexdigest()[:32]
-    fetcher = HttpFetcher(limits_from(os.environ))
+def _look(sources: Sources, proxy: VerifyingProxy) -> None:
+    """Ask every index for its newest timestamp: at the start, so that a wrong root or address shows now and not at
+    the first install, and from time to time, so that the first request after a pause need not wait.
+
+    An index that is away is said and counted, but is no reason to end: it comes back.
+
+    Raises:
+        Untrusted: it answers, and not as its root says.
+    """
+    try:
+        sources.page(PROBE_NAME)
+    except Unavailable as error:
+        proxy.incidents.add(error)
+        proxy.counters.incident(error)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Index:
+    choice: IndexChoice
+    address: IndexAddress
+    source: Source
+    fetcher: CountingFetcher
+
+    @property
+    def files_url(self) -> str:
+        """Below which its files lie."""
+        return urljoin(self.address.simple_url, "../files/")
+
+
+def _indexes(given: Options) -> list[_Index]:
+    """Settles the roots now, where a person can be asked; the rest is left for when it is needed."""
+    made = [_index(choice, given.directory) for choice in given.indexes]
+    if len({index.address for index in made}) < len(made):
+        raise Refused.because("index-twice", "index", "expected every index once, got the same address twice")
+    Sources([index.source for index in made])  # namespaces are read now, before anything runs
+    return made
+
+
+def _index(choice: IndexChoice, state: Path) -> _Index:
+    address = IndexAddress.parse(choice.url)
+    directory = state / "indexes" / hashlib.sha256(address.simple_url.encode()).hexdigest()[:32]
+    fetcher = CountingFetcher(HttpFetcher(limits_from(os.environ)))
     ask = _ask if sys.stdin.isatty() and sys.stderr.isatty() else None
-    root = trusted_root(options.root, address, directory, fetcher=fetcher, ask=ask)
+    root = trusted_root(choice.root, address, directory, fetcher=fetcher, ask=ask)
 
     def open_verifier() -> Verifier:
         from wheelmark.client.verifier import Verifier
 
         return Verifier(address.simple_url, root, directory, fetcher=fetcher, notify=_notice)
 
-    return open_verifier
+    return _Index(
+        choice=choice,
+        address=address,
+        source=Source(open_verifier, namespaces=choice.namespaces),
+        fetcher=fetcher,
+    )
 
 
 def _notice(text: str) -> None:
@@ -130,11 +245,27 @@ def _notice(text: str) -> None:
     print(f"wheelmark: notice: {' '.join(text.split())}", file=sys.stderr, flush=True)
 
 
-def _warm_up(proxy: VerifyingProxy) -> None:
+def _warm_up(sources: Sources, incidents: Incidents) -> None:
     try:
-        proxy.verifier()
+        for source in sources.all:
+            source.verifier()
     except WheelmarkError as error:
-        proxy.incidents.add(error)
+        incidents.add(error)
+
+
+def _write_certificates(folder: Path, own: bytes, *, also_others: bool) -> Path:
+    """One PEM file, alone in a folder; with the system's authorities only where a tunnel needs them."""
+    certificates = folder / "certificates"
+    certificates.mkdir()
+    path = certificates / "wheelmark.pem"
+    others = ""
+    if also_others:
+        import ssl
+
+        trusted = ssl.create_default_context().get_ca_certs(binary_form=True)
+        others = "".join(ssl.DER_cert_to_PEM_cert(certificate) for certificate in trusted)
+    path.write_bytes(own + others.encode())
+    return path
 
 
 def _wait(child: subprocess.Popen[bytes]) -> int:
@@ -147,12 +278,39 @@ def _wait(child: subprocess.Popen[bytes]) -> int:
         return status if status >= 0 else 128 - status
 
 
+@contextmanager
+def _passed_on(child: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Inside the block, what would end us ends the child, and we end after it, with its status."""
+
+    def pass_on(number: int, _: FrameType | None) -> None:
+        child.send_signal(number)
+
+    numbers = [signal.SIGTERM] + ([signal.SIGHUP] if os.name == "posix" else [])
+    before = {number: signal.signal(number, pass_on) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def _stop(child: subprocess.Popen[bytes]) -> None:
-    """Interrupts the installer: it downloads everything before it installs anything, so nothing is installed."""
+    """Interrupts the child, and ends it when it goes on. pip and uv download all before they install anything."""
     child.send_signal(signal.SIGINT if os.name == "posix" else signal.SIGTERM)
     killer = threading.Timer(STOP_SECONDS, child.kill)
     killer.daemon = True
     killer.start()
+
+
+def _project_folder(command: Sequence[str]) -> Path:
+    """Where the child looks for its project, as far as its arguments say so in uv's way."""
+    folder = Path.cwd()
+    for option in ("--directory", "--project"):
+        for position, argument in enumerate(command):
+            name, equals, value = argument.partition("=")
+            if name == option and (equals or position + 1 < len(command)):
+                folder /= value if equals else command[position + 1]
+    return folder
 
 
 def _program(installer: Installer) -> list[str]:
@@ -176,84 +334,8 @@ def _ask(index_url: str, fingerprint: str) -> bool:
     return sys.stdin.readline().strip().lower() == "yes"
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        print(f"wheelmark: {message}", file=sys.stderr)
-        raise SystemExit(EXIT_USAGE)
-
-
-_VALUE_OPTIONS = {
-    "--index": "address of the index's Simple API (WHEELMARK_INDEX)",
-    "--root": "file with the root metadata to trust (WHEELMARK_ROOT)",
-    "--root-fingerprint": "sha256 of the index's 1.root.json, in hex",
-    "--state": "folder for what must be remembered between runs (WHEELMARK_STATE)",
-    "--port": "port of the proxy on this machine; by default any free one",
-}
-_FLAG_OPTIONS = {"--trust-on-first-use": "trust whatever root the index offers at the first contact"}
-
-
-def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Our options, and from the first other word on the installer's. `-h` at the front is ours."""
-    position = 0
-    while position < len(argv):
-        name, equals, _ = argv[position].partition("=")
-        if name in _VALUE_OPTIONS:
-            position += 1 if equals else 2
-        elif name in _FLAG_OPTIONS or (position == 0 and name in {"-h", "--help"}):
-            position += 1
-        else:
-            break
-    return list(argv[:position]), list(argv[position:])
-
-
-def _parser(name: str, example: str) -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog=f"wheelmark {name}",
-        usage=f"wheelmark {name} [options] {f'{name} arguments' if example else ''}".rstrip(),
-        epilog=_HELP.format(name=name, example=example) if example else "set the printed variables for any tool",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    for option, text in _VALUE_OPTIONS.items():
-        parser.add_argument(option, help=text)
-    for option, text in _FLAG_OPTIONS.items():
-        parser.add_argument(option, help=text, action="store_true")
-    return parser
-
-
-def _options(parser: argparse.ArgumentParser, argv: Sequence[str]) -> _Options:
-    given = parser.parse_args(argv)
-    index = given.index or os.environ.get("WHEELMARK_INDEX")
-    if not index:
-        parser.error("expected the address of the index in --index or WHEELMARK_INDEX, got none")
-    # A fingerprint on the command line says more than a root file left in the environment.
-    root = given.root or (None if given.root_fingerprint else os.environ.get("WHEELMARK_ROOT"))
-    port = given.port or "0"
-    if not port.isascii() or not port.isdigit() or int(port) > 65535:
-        parser.error(f"expected a port from 1 to 65535, got {port[:20]!r}")
-    return _Options(
-        index=index,
-        root=RootChoice(
-            file=Path(root) if root else None,
-            fingerprint=given.root_fingerprint,
-            trust_on_first_use=given.trust_on_first_use,
-        ),
-        directory=_state_directory(given.state),
-        port=int(port),
-    )
-
-
-def _state_directory(given: str | None) -> Path:
-    """Not the cache folder: who empties that would lose the memory against rollback, and the remembered root."""
-    if chosen := given or os.environ.get("WHEELMARK_STATE"):
-        return Path(chosen)
-    from platformdirs import user_state_path
-
-    return user_state_path("wheelmark", appauthor=False)
-
-
 def _reporting(run: Callable[[], int]) -> int:
-    """The exit status, with what stopped us before the installer ran said in the one line that scripts look for."""
+    """The exit status, with what stopped us before the child ran said in the one line that scripts look for."""
     try:
         return run()
     except (Refused, Untrusted) as error:

@@ -63,7 +63,8 @@ class Scene:
         python = ["--python", str(self.interpreter)]
         command = [*python, "install"] if self.tool == "pip" else ["pip", "install", *python]
         environment = {"WHEELMARK_TIMEOUT": str(patience), **self.environment}
-        run = run_wheelmark(self.tool, *own, *command, *words, state=self.directory / "state", **environment)
+        state = self.directory / "state"
+        run = run_wheelmark(self.tool, *own, *command, *words, state=state, cwd=None, **environment)
         memories = list((self.directory / "state" / "indexes").iterdir())
         assert memories == [self.memory], "the command remembers elsewhere than `visit` does"
         return run
