@@ -55,7 +55,10 @@ def _rules(*rules: Callable[[], Rule]) -> Callable[[Scene], None]:
 def _row(
     name: str, rule: Callable[[], Rule], outcome: str, says: str, *, where: str, unavailable: bool = False
 ) -> Attack:
-    """A row about one part; who has been here before does not ask for a snapshot or a bin again."""
+    """A row about one part; who has been here before does not ask for a snapshot or a bin again.
+
+    Nor does such a user need an index that does not answer: the memory is used until its timestamp expires.
+    """
     return Attack(
         name=name,
         attacker=MIRROR,
@@ -63,7 +66,7 @@ def _row(
         outcome=f"{'ends as unavailable' if unavailable else 'refused'}: {outcome}",
         says=says,
         unavailable=unavailable,
-        newcomer=where in ADVANCES,
+        newcomer=where in ADVANCES or (unavailable and where in {TIMESTAMP, NEXT_ROOT}),
         advances=ADVANCES.get(where, ()),
         patience=HURRY_SECONDS if says == SLOW else PATIENCE_SECONDS,
     )
