@@ -131,8 +131,8 @@ def hold(index: RunningIndex, folder: Path, *change: str) -> None:
         str(path),
         "--key",
         f"pkcs8:{key / 'root.pem'}",
-        "--passphrase-file",
-        str(key / "passphrase"),
+        "--passphrase-from",
+        f"file:{key / 'passphrase'}",
         "--fingerprint",
         begun["fingerprint"],
     )
