@@ -5,12 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .venv-peers
 TOOLS := .venv-tools
+CONFORMANCE := .venv-conformance
 UV := $(BIN)/uv
 UV_VERSION := 0.13.9
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
 	--custom-compile-command 'make lock'
 
-.PHONY: run demo test test-again check services bench docs lock setup setup-dev clean
+.PHONY: run demo test test-again check services conformance bench docs lock setup setup-dev clean
 
 run: setup
 	$(BIN)/wheelmark serve --data $(DATA)
@@ -56,6 +57,19 @@ check: setup-dev
 services: setup-dev $(TOOLS)/.stamp
 	$(BIN)/python tools/services.py $(LANES)
 
+# The TUF project's own suite, from a checkout (it is in no registry): make conformance SUITE=../tuf-conformance
+# It wants one executable, hence the written one; beside it lies no list of expected failures. Nothing is written into SUITE.
+conformance: setup
+	test -d "$(SUITE)/tuf_conformance" || { echo "expected a checkout: make conformance SUITE=…/tuf-conformance"; exit 2; }
+	command -v faketime >/dev/null || apt-get install -y -qq --no-install-recommends faketime
+	$(UV) venv --quiet --clear $(CONFORMANCE)
+	$(UV) pip install --quiet --python $(CONFORMANCE)/bin/python --editable "$(SUITE)"
+	printf '#!%s\nimport sys\nfrom wheelmark.client.conformance import main\nsys.exit(main())\n' \
+		"$(abspath $(BIN))/python" >$(CONFORMANCE)/client
+	chmod +x $(CONFORMANCE)/client
+	$(CONFORMANCE)/bin/python -m pytest -q -p no:cacheprovider "$(SUITE)/tuf_conformance" \
+		--entrypoint "$(abspath $(CONFORMANCE))/client"
+
 # The peers have an environment of their own: their dependencies are none of ours.
 $(PEERS)/.stamp: $(UV)
 	$(UV) venv --quiet --clear $(PEERS)
@@ -87,4 +101,4 @@ lock: $(UV)
 	$(LOCK) --extra dev pyproject.toml --output-file requirements-dev.lock
 
 clean:
-	rm -rf $(VENV) $(TOOLS) docs/_build .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(PEERS) $(TOOLS) $(CONFORMANCE) docs/_build .mypy_cache .ruff_cache .pytest_cache

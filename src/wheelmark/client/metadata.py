@@ -124,6 +124,15 @@ class TrustedMetadata:
             # The bins of a superseded snapshot are deleted in time. PEP 458: begin again from the timestamp.
             return self._new_updater().get_targetinfo(target_path)
 
+    def refresh(self) -> None:
+        """Bring the top-level roles up to date (TUF specification § 5.3 to 5.6), without looking anything up.
+
+        Raises:
+            Untrusted, Unavailable: as `find`.
+        """
+        with self._locked(), converted_errors(self._metadata_url):
+            self._fresh_updater()
+
     def forget(self) -> None:
         """Ask for the timestamp at the next look-up, however fresh the last one is."""
         self._updater = None
