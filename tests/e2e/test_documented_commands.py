@@ -25,7 +25,8 @@ def shown() -> list[tuple[str, str]]:
         if page.name == "command-line.md":
             continue  # generated from the help texts themselves
         for block in re.findall(r"```console\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
-            for line in re.findall(r"^\$ (.*)$", block, re.MULTILINE):
+            joined = re.sub(r"\\\n\s*", "", block)  # a command over several lines
+            for line in re.findall(r"^\$ (.*)$", joined, re.MULTILINE):
                 found += [(page.name, part) for part in re.findall(r"\bwheelmark +[a-z][^|)#]*", line)]
     return found
 
@@ -66,6 +67,8 @@ def test_command_of_the_documentation_exists_with_its_options(page: str, command
     for word in words[len(name) :]:
         if name[0] in OF_INSTALLERS and not word.startswith("--") and word in {"install", "pip"}:
             break  # from here on the words are the installer's
+        if word == "--":
+            break  # and after this, another program's
         if word.startswith("--"):
             assert word.partition("=")[0] in text, (
                 f"{page} shows {word}, which `wheelmark {' '.join(name)}` does not know"
