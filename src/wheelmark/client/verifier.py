@@ -50,8 +50,9 @@ class Verifier:
 
     The chain: root → timestamp → snapshot → targets → bin → page (TUF specification § 5) → file, core metadata,
     provenance (sha256, and of the file the size, in the page). `cache_dir` belongs to this index alone and should
-    outlive the run: it holds the memory against rollback, and pages and files that were verified before. `content` keeps the latter elsewhere;
-    indexes may share it. `notify` gets one line for people when the index does not answer and the memory is used.
+    outlive the run: it holds the memory against rollback, and pages and files that were verified before. `content`
+    keeps the latter elsewhere; indexes may share it. `notify` gets one line for people when the index does not answer
+    and the memory is used.
     """
 
     def __init__(
