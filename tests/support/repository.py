@@ -70,20 +70,31 @@ class SignedRepository:
         return self.objects["/tuf/1.root.json"]
 
     def add_wheel(
-        self, name: str, version: str = "1.0", *, requires: Iterable[str] = (), filler: int = 0
+        self,
+        name: str,
+        version: str = "1.0",
+        *,
+        requires: Iterable[str] = (),
+        filler: int = 0,
+        provenance: bytes | None = None,
     ) -> SimpleFile:
         """A wheel of a project, with core metadata beside it. Not yet published."""
         content = a_wheel(name, version, requires=requires, filler=filler)
         metadata = core_metadata_of(name, version, requires)
-        return self.add_file(f"{name.replace('-', '_')}-{version}-py3-none-any.whl", content, metadata=metadata)
+        filename = f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
+        return self.add_file(filename, content, metadata=metadata, provenance=provenance)
 
-    def add_file(self, filename: str, content: bytes, *, metadata: bytes | None = None) -> SimpleFile:
+    def add_file(
+        self, filename: str, content: bytes, *, metadata: bytes | None = None, provenance: bytes | None = None
+    ) -> SimpleFile:
         """Any file of a project. Not yet published."""
         sha256 = hashlib.sha256(content).hexdigest()
         path = f"/files/{sha256}/{filename}"
         self.objects[path] = content
         if metadata is not None:
             self.objects[f"{path}.metadata"] = metadata
+        if provenance is not None:
+            self.objects[f"{path}.provenance"] = provenance
         file = SimpleFile(
             filename=filename,
             sha256=sha256,
@@ -91,6 +102,8 @@ class SignedRepository:
             upload_time=UPLOADED_AT,
             url=file_url(sha256, filename),
             core_metadata_sha256=None if metadata is None else hashlib.sha256(metadata).hexdigest(),
+            provenance_sha256=None if provenance is None else hashlib.sha256(provenance).hexdigest(),
+            provenance_url=None if provenance is None else f"https://index.example.org{path}.provenance",
         )
         name = parse_filename(filename, strict=False).name
         self.page_files.setdefault(name, {})[filename] = file

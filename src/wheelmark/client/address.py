@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import quote, urljoin, urlsplit
 
+from wheelmark.dist import NormalizedName
 from wheelmark.errors import Refused
 from wheelmark.simple import SimpleFile
 
@@ -51,3 +52,11 @@ class IndexAddress:
     def core_metadata_url(self, file: SimpleFile) -> str:
         """Where the core metadata of a file lies (PEP 658)."""
         return f"{self.file_url(file)}.metadata"
+
+    def provenance_url(self, file: SimpleFile) -> str:
+        """Where the provenance object of a file lies (PEP 740): beside the file, wherever else it may lie, too."""
+        return f"{self.file_url(file)}.provenance"
+
+    def page_url(self, name: NormalizedName, sha256: str) -> str:
+        """Where a project's page lies as a target. TUF specification § 5.7.3: prefixed with its hash."""
+        return f"{self.targets_url}simple/{name}/{sha256}.index.json"

@@ -10,10 +10,9 @@ if page is not None:
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,14 +20,23 @@ from pathlib import Path
 from tuf.api.metadata import TargetFile  # type: ignore[attr-defined]  # tuf re-exports without saying so
 
 from wheelmark.client.address import IndexAddress
+from wheelmark.client.checks import (
+    MAX_CORE_METADATA_BYTES,
+    MAX_PROVENANCE_BYTES,
+    check_page_bytes,
+    checked_beside,
+    checked_pieces,
+    core_metadata_sha256,
+    page_sha256,
+    provenance_sha256,
+)
 from wheelmark.client.content import ContentCache
 from wheelmark.client.fetching import Fetcher, HttpFetcher, HttpStatus, Kind, download
-from wheelmark.client.metadata import TrustedMetadata, converted_errors
+from wheelmark.client.metadata import TrustedMetadata
 from wheelmark.dist import NormalizedName, is_normalized
-from wheelmark.errors import Refused, Untrusted
-from wheelmark.simple import MAX_PAGE_BYTES, ProjectPage, SimpleFile, parse_page_json
+from wheelmark.errors import Refused
+from wheelmark.simple import ProjectPage, SimpleFile, parse_page_json
 
-MAX_CORE_METADATA_BYTES = 16 * 1024 * 1024  # a page gives its hash, not its size
 MAX_PAGES_IN_MEMORY = 512
 
 
@@ -40,10 +48,11 @@ def utc_now() -> datetime:
 class Verifier:
     """Pages and files of one index, each verified up to the trusted root. May be used by several threads at once.
 
-    The chain: root → timestamp → snapshot → targets → bin → page (TUF specification § 5) → file, core metadata
-    (sha256 and size in the page). `cache_dir` belongs to this index alone and should outlive the run: it holds
-    the memory against rollback, and pages and files that were verified before. `content` keeps the latter elsewhere;
-    indexes may share it. `notify` gets one line for people when the index does not answer and the memory is used.
+    The chain: root → timestamp → snapshot → targets → bin → page (TUF specification § 5) → file, core metadata,
+    provenance (sha256, and of the file the size, in the page). `cache_dir` belongs to this index alone and should
+    outlive the run: it holds the memory against rollback, and pages and files that were verified before. `content`
+    keeps the latter elsewhere; indexes may share it. `notify` gets one line for people when the index does not answer
+    and the memory is used.
     """
 
     def __init__(
@@ -102,13 +111,13 @@ class Verifier:
         """
         kept = self._content.pieces(file.sha256, file.size)
         if kept is not None:
-            yield from _checked(file, kept)
+            yield from checked_pieces(file, kept)
             return
         with (
             closing(self._fetcher.stream(self.address.file_url(file), Kind.FILE)) as arriving,
             self._content.receiving(file.sha256, file.size) as receiving,
         ):
-            for piece in _checked(file, arriving):
+            for piece in checked_pieces(file, arriving):
                 receiving.add(piece)
                 yield piece
             receiving.keep()
@@ -121,22 +130,34 @@ class Verifier:
             Untrusted: the bytes are not those of the hash.
             Unavailable: the index does not answer.
         """
-        if file.core_metadata_sha256 is None:
-            raise Refused.because("no-core-metadata", "file", f"expected core metadata for {file.filename}, got none")
-        kept = self._content.read(file.core_metadata_sha256, max_bytes=MAX_CORE_METADATA_BYTES)
+        sha256 = core_metadata_sha256(file)
+        url = self.address.core_metadata_url(file)
+        return self._beside(file, "core metadata", sha256, url, MAX_CORE_METADATA_BYTES)
+
+    def provenance(self, file: SimpleFile) -> bytes:
+        """The provenance object of a file (PEP 740), verified by the hash in the page. Its attestations are not.
+
+        What the index published is what comes; whether the publisher in it is the one that you expect is for
+        `pypi-attestations` or the like to say.
+
+        Raises:
+            Refused: the page names none for this file.
+            Untrusted: the bytes are not those of the hash.
+            Unavailable: the index does not answer.
+        """
+        sha256 = provenance_sha256(file)
+        return self._beside(file, "provenance", sha256, self.address.provenance_url(file), MAX_PROVENANCE_BYTES)
+
+    def _beside(self, file: SimpleFile, what: str, sha256: str, url: str, max_bytes: int) -> bytes:
+        kept = self._content.read(sha256, max_bytes=max_bytes)
         if kept is not None:
             return kept
-        raw = download(self._fetcher, self.address.core_metadata_url(file), MAX_CORE_METADATA_BYTES)
-        came = hashlib.sha256(raw).hexdigest()
-        if came != file.core_metadata_sha256:
-            raise _wrong(file, f"core metadata with sha256 {file.core_metadata_sha256}", came)
-        self._content.write(file.core_metadata_sha256, raw)
+        raw = checked_beside(file, what, sha256, download(self._fetcher, url, max_bytes))
+        self._content.write(sha256, raw)
         return raw
 
     def _page(self, name: NormalizedName, target: TargetFile) -> ProjectPage:
-        sha256 = target.hashes.get("sha256")
-        if sha256 is None or target.length > MAX_PAGE_BYTES:
-            raise Untrusted(f"{target.path}: expected a sha256 and at most {MAX_PAGE_BYTES} bytes", code="target")
+        sha256 = page_sha256(target)
         with self._pages_lock:
             page = self._pages.get(sha256)
         if page is None or page.name != name:
@@ -150,40 +171,8 @@ class Verifier:
     def _fetch_page(self, name: NormalizedName, target: TargetFile, sha256: str) -> ProjectPage:
         raw = kept = self._content.read(sha256, max_bytes=target.length)
         if raw is None:
-            # TUF specification § 5.7.3: with consistent snapshots the file name is prefixed with its hash.
-            url = f"{self.address.targets_url}simple/{name}/{sha256}.index.json"
-            raw = download(self._fetcher, url, target.length)
-        with converted_errors(target.path):
-            target.verify_length_and_hashes(raw)
+            raw = download(self._fetcher, self.address.page_url(name, sha256), target.length)
+        check_page_bytes(target, raw)
         if kept is None:
             self._content.write(sha256, raw)
         return parse_page_json(raw, expected_name=name)
-
-
-def _checked(file: SimpleFile, pieces: Iterable[bytes]) -> Generator[bytes]:
-    """The same pieces, the last of them only when size and sha256 of all are right.
-
-    Raises:
-        Untrusted: they are not.
-    """
-    held = b""
-    received = 0
-    digest = hashlib.sha256()
-    for piece in pieces:
-        received += len(piece)
-        if received > file.size:
-            raise _wrong(file, f"{file.size} bytes", "more")
-        digest.update(piece)
-        if held:
-            yield held
-        held = piece
-    if received != file.size:
-        raise _wrong(file, f"{file.size} bytes", f"{received}")
-    if digest.hexdigest() != file.sha256:
-        raise _wrong(file, f"sha256 {file.sha256}", digest.hexdigest())
-    if held:
-        yield held
-
-
-def _wrong(file: SimpleFile, expected: str, got: str) -> Untrusted:
-    return Untrusted(f"{file.filename}: expected {expected}, got {got}", code="file")
