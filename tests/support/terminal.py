@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
-import select
+import selectors
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -46,7 +46,10 @@ def _talk(child: subprocess.Popen[bytes], terminal: int, answers: Mapping[str, s
     until = time.monotonic() + ANSWER_SECONDS
     while time.monotonic() < until:
         ended = child.poll() is not None
-        readable, _, _ = select.select([terminal], [], [], 0.0 if ended else 0.2)
+        # Not `select.select`, which knows only the first 1,024 files: a process of many tests has more of them open.
+        with selectors.DefaultSelector() as waiting:
+            waiting.register(terminal, selectors.EVENT_READ)
+            readable = waiting.select(0.0 if ended else 0.2)
         if not readable and ended:
             return output
         piece = os.read(terminal, 4096) if readable else b""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -127,7 +128,8 @@ def test_token_is_created_listed_without_its_secret_and_revoked(run: Run) -> Non
     created = run(
         "token", "create", "--user", "ada", "--project", "My.Project", "--expires", "30", "--description", "ci"
     )
-    identity = authenticate(basic(created["token"]), now=NOW.replace(year=2026))
+    a_minute_later = datetime.fromisoformat(created["created_at"]) + timedelta(minutes=1)
+    identity = authenticate(basic(created["token"]), now=a_minute_later)
     assert (identity.user, identity.token_id, identity.projects) == (user, created["id"], frozenset({"my-project"}))
     assert created["expires_at"] > created["created_at"]
     listed = run("token", "list", "--user", "ada")
@@ -135,7 +137,7 @@ def test_token_is_created_listed_without_its_secret_and_revoked(run: Run) -> Non
     assert all("token" not in row for row in listed)
     assert run("token", "revoke", created["id"])["revoked_at"]
     with pytest.raises(Refused, match="revoked"):
-        authenticate(basic(created["token"]), now=NOW)
+        authenticate(basic(created["token"]), now=a_minute_later)
 
 
 def test_token_without_project_and_expiry_is_account_wide_and_lasts(run: Run) -> None:

@@ -95,7 +95,7 @@ def admission_faults(
     """
     if project is None:
         require(identity, Action.CREATE_PROJECT, candidate.filename.name)
-        faults = _new_project_faults(candidate.name, identity, config=config, now=now)
+        faults = _new_project_faults(candidate.name, candidate.filename.name, identity, config=config, now=now)
     else:
         require(identity, Action.UPLOAD, project)
         faults = []
@@ -112,11 +112,15 @@ def largest_file(identity: Identity, config: Config) -> int:
     return max(config.max_file, own or 0)
 
 
-def _new_project_faults(name: str, identity: Identity, *, config: Config, now: datetime) -> list[Fault]:
+def _new_project_faults(
+    name: str, normalized: str, identity: Identity, *, config: Config, now: datetime
+) -> list[Fault]:
     faults = list(name_faults(name))
     if not config.new_projects:
         faults.append(fault("new-projects-disabled", "expected an existing project: new ones are switched off"))
-    alike = Project.objects.filter(lookalike_name=ultra_normalize(name)).values_list("name", flat=True).first()
+    # Not the very same name: another upload may have created the project since we looked, and is no look-alike.
+    others = Project.objects.filter(lookalike_name=ultra_normalize(name)).exclude(normalized_name=normalized)
+    alike = others.values_list("name", flat=True).first()
     if alike is not None:
         message = f"expected a name unlike all others, got {name!r}, which reads like {alike!r}"
         faults.append(fault("name-lookalike", message))
