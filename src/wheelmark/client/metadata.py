@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urljoin
 
 from filelock import FileLock, Timeout
@@ -33,6 +34,8 @@ from tuf.ngclient import Updater, UpdaterConfig  # type: ignore[attr-defined]  #
 from wheelmark.client.fetching import Fetcher
 from wheelmark.client.tuf_fetcher import TufFetcher
 from wheelmark.errors import Unavailable, Untrusted, WheelmarkError
+
+Result = TypeVar("Result")
 
 FRESH_SECONDS = 1.0  # one run of an installer asks for many pages at once: they come from one snapshot
 MAX_UPDATER_SECONDS = 3600.0  # so that snapshot and bins cannot expire unnoticed in a proxy that runs for weeks
@@ -106,15 +109,20 @@ class TrustedMetadata:
             Unavailable: the network, or the metadata directory.
         """
         with self._locked(), converted_errors(target_path):
-            rebuilt_before = self._fetcher.rebuilt
-            try:
-                return self._look_up(target_path)
-            except RepositoryError:
-                if self._fetcher.rebuilt == rebuilt_before:
-                    raise
-                # Perhaps it was a delta that lied, and the files themselves are in order: once more without deltas.
-                self._fetcher.pause_deltas()
-                return self._new_updater().get_targetinfo(target_path)
+            return self._despite_deltas(
+                lambda: self._look_up(target_path), lambda: self._new_updater().get_targetinfo(target_path)
+            )
+
+    def _despite_deltas(self, first: Callable[[], Result], again: Callable[[], Result]) -> Result:
+        rebuilt_before = self._fetcher.rebuilt
+        try:
+            return first()
+        except RepositoryError:
+            if self._fetcher.rebuilt == rebuilt_before:
+                raise
+            # Perhaps it was a delta that lied, and the files themselves are in order: once more without deltas.
+            self._fetcher.pause_deltas()
+            return again()
 
     def _look_up(self, target_path: str) -> TargetFile | None:
         updater = self._fresh_updater()
@@ -127,11 +135,15 @@ class TrustedMetadata:
     def refresh(self) -> None:
         """Bring the top-level roles up to date (TUF specification § 5.3 to 5.6), without looking anything up.
 
+        As the specification has it: unlike `find` this never makes do with what was verified before (decision 0013).
+
         Raises:
-            Untrusted, Unavailable: as `find`.
+            Untrusted: as `find`.
+            Unavailable: the index does not answer, or the metadata directory.
         """
         with self._locked(), converted_errors(self._metadata_url):
-            self._fresh_updater()
+            self._fetcher.away = None
+            self._despite_deltas(self._asked_updater, self._new_updater)
 
     def forget(self) -> None:
         """Ask for the timestamp at the next look-up, however fresh the last one is."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support.repository import IndexServer, SignedRepository
+from support.repository import Answer, IndexServer, SignedRepository
 from wheelmark.client.conformance import main
 
 PAGE = "simple/demo/index.json"
@@ -43,10 +43,25 @@ def download(server: IndexServer, directory: Path, folder: Path, name: str) -> i
 def test_folder_holds_each_role_as_the_repository_has_it(repository: SignedRepository, tmp_path: Path) -> None:
     directory = begun(repository, tmp_path)
     with IndexServer(repository) as server:
-        assert main(["--metadata-dir", str(directory), "--metadata-url", f"{server.origin}/tuf/", "refresh"]) == 0
+        assert refresh(server, directory) == 0
     held = {path.name: path.read_bytes() for path in directory.glob("*.json")}
     assert held["timestamp.json"] == repository.objects["/tuf/timestamp.json"]
     assert set(held) == {"root.json", "timestamp.json", "snapshot.json", "targets.json"}
+
+
+def refresh(server: IndexServer, directory: Path) -> int:
+    """The exit status of one refresh."""
+    return main(["--metadata-dir", str(directory), "--metadata-url", f"{server.origin}/tuf/", "refresh"])
+
+
+def test_refresh_without_a_timestamp_fails_though_the_memory_is_fresh(
+    repository: SignedRepository, tmp_path: Path
+) -> None:
+    directory = begun(repository, tmp_path)
+    with IndexServer(repository) as server:
+        assert refresh(server, directory) == 0
+        server.hostile = lambda path, _: Answer(404) if path.endswith("/timestamp.json") else None
+        assert refresh(server, directory) == 1
 
 
 def test_target_is_downloaded_once_and_verified(repository: SignedRepository, tmp_path: Path) -> None:
