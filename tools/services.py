@@ -26,6 +26,9 @@ PACKAGES = {
     "chromium": "chromium",
     "softhsm2-util": "softhsm2",
     "pkcs11-tool": "opensc",
+    # For a TUF client in another language, which its test installs into a folder that goes away.
+    "node": "nodejs",
+    "npm": "npm",
 }
 START_SECONDS = 30
 
