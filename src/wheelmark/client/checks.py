@@ -39,7 +39,9 @@ def check_page_bytes(target: TargetFile, raw: bytes) -> None:
     """
     if len(raw) != target.length:
         raise Untrusted(f"{target.path}: expected {target.length} bytes, got {len(raw)}", code="hash")
-    _check_sha256(target.path, page_sha256(target), raw, code="hash")
+    expected, came = page_sha256(target), hashlib.sha256(raw).hexdigest()
+    if came != expected:
+        raise Untrusted(f"{target.path}: expected sha256 {expected}, got {came}", code="hash")
 
 
 def checked_pieces(file: SimpleFile, pieces: Iterable[bytes]) -> Generator[bytes]:
@@ -95,14 +97,10 @@ def checked_beside(file: SimpleFile, what: str, sha256: str, raw: bytes) -> byte
     Raises:
         Untrusted: the bytes are not those of the hash.
     """
-    _check_sha256(f"{what} of {file.filename}", sha256, raw, code="file")
-    return raw
-
-
-def _check_sha256(subject: str, expected: str, raw: bytes, *, code: str) -> None:
     came = hashlib.sha256(raw).hexdigest()
-    if came != expected:
-        raise Untrusted(f"{subject}: expected sha256 {expected}, got {came}", code=code)
+    if came != sha256:
+        raise _wrong(file, f"{what} with sha256 {sha256}", came)
+    return raw
 
 
 def _wrong(file: SimpleFile, expected: str, got: str) -> Untrusted:

@@ -32,6 +32,7 @@ from wheelmark.client.fetching import HttpFetcher
 from wheelmark.client.forward import ForwardProxy, Gate
 from wheelmark.client.incidents import Incident, Incidents
 from wheelmark.client.installers import PIP, UV, Installer, argument_faults
+from wheelmark.client.lean import without_signing_backends
 from wheelmark.client.options import IndexChoice, Options, options, parser, split
 from wheelmark.client.patience import limits_from
 from wheelmark.client.proxy import VerifyingProxy
@@ -228,7 +229,8 @@ def _index(choice: IndexChoice, state: Path) -> _Index:
     root = trusted_root(choice.root, address, directory, fetcher=fetcher, ask=ask)
 
     def open_verifier() -> Verifier:
-        from wheelmark.client.verifier import Verifier
+        with without_signing_backends():  # half of the start, where boto3 is installed
+            from wheelmark.client.verifier import Verifier
 
         return Verifier(address.simple_url, root, directory, fetcher=fetcher, notify=_notice)
 
