@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterable
 
 from tuf.api.metadata import TargetFile  # type: ignore[attr-defined]  # tuf re-exports without saying so
 
+from wheelmark.client.metadata import converted_errors
 from wheelmark.errors import Refused, Untrusted
 from wheelmark.simple import MAX_PAGE_BYTES, SimpleFile
 
@@ -37,11 +38,9 @@ def check_page_bytes(target: TargetFile, raw: bytes) -> None:
     Raises:
         Untrusted: other bytes than those of the target.
     """
-    if len(raw) != target.length:
-        raise Untrusted(f"{target.path}: expected {target.length} bytes, got {len(raw)}", code="hash")
-    expected, came = page_sha256(target), hashlib.sha256(raw).hexdigest()
-    if came != expected:
-        raise Untrusted(f"{target.path}: expected sha256 {expected}, got {came}", code="hash")
+    page_sha256(target)
+    with converted_errors(target.path):
+        target.verify_length_and_hashes(raw)
 
 
 def checked_pieces(file: SimpleFile, pieces: Iterable[bytes]) -> Generator[bytes]:
