@@ -16,7 +16,7 @@ from wheelmark.server.projects.models import File, JournalEntry, Project, Projec
 from wheelmark.server.publishing.audit_targets import TargetAudit
 from wheelmark.server.publishing.keys import file_key, page_key, role_key
 from wheelmark.server.publishing.models import PublishedFile, PublishedPage, RoleVersion, Snapshot
-from wheelmark.server.publishing.rows import load_state
+from wheelmark.server.publishing.rows import committed_rows, load_state
 from wheelmark.trust import ChangedBin, TargetRow, page_target_path, sign_publication
 from wheelmark.trust.audit import Faults
 from wheelmark.trust.expiry import ExpiryPolicy
@@ -238,3 +238,27 @@ def test_publication_in_the_middle_of_the_audit_is_no_fault(
     targets.run(lambda what, done, total: None)
     assert len(read) == 12
     assert faults.kept == ()
+
+
+def test_files_that_become_targets_need_no_journal_row_if_their_page_lists_them(rehearsal: Rehearsal) -> None:
+    """The mode is the operator's; a file that no page lists is nobody's."""
+    rehearsal.index.sign_files = True
+    rehearsal.publish()
+    assert rehearsal.audit(since="2").faults == ()
+    strict = Snapshot.objects.latest("timestamp_version").version
+    state, _ = load_state()
+    evil = TargetRow(f"files/{'0' * 64}/alpha-6.6.6.tar.gz", 3, "0" * 64)
+    index = state.layout.bin_of(evil.path)
+    rows = {row.path: row for row in [*committed_rows([index])[index], evil]}
+    forge(rehearsal, index, rows)
+    faults = {(fault.code, fault.field) for fault in rehearsal.audit(since=str(strict)).faults}
+    assert faults >= {("target-added", evil.path), ("target-unrecorded", evil.path)}
+
+
+def test_files_that_cease_to_be_targets_need_no_journal_row(rehearsal: Rehearsal) -> None:
+    rehearsal.index.sign_files = True
+    rehearsal.publish()
+    strict = Snapshot.objects.latest("timestamp_version").version
+    rehearsal.index.sign_files = False
+    rehearsal.publish()
+    assert rehearsal.audit(since=str(strict)).faults == ()

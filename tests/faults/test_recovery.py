@@ -441,3 +441,15 @@ def test_burned_version_of_a_bin_that_the_next_snapshot_leaves_alone_stays_burne
     assert RoleVersion.objects.get(role=role).version == version + 2
     assert not Attempt.objects.exists()
     assert Snapshot.objects.count() == 4
+
+
+def test_restored_database_of_an_index_that_signs_files_comes_back_too(rehearsal: Rehearsal) -> None:
+    rehearsal.index.sign_files = True
+    rehearsal.publish()
+    assert rehearsal.audit(since="2").faults == ()
+    restored(rehearsal)
+    done = rehearsal.recover()
+    assert len(done.withdrawn.lost) == 6
+    assert done.remaining == ()
+    assert rehearsal.sees("alpha", "omega") == {"alpha": [ALPHA], "omega": None}
+    all_is_well(rehearsal)

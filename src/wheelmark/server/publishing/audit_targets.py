@@ -16,7 +16,7 @@ from wheelmark.server.publishing.earlier import Earlier
 from wheelmark.server.publishing.keys import page_key, role_key
 from wheelmark.server.publishing.models import PublishedFile, PublishedPage, RoleVersion, Snapshot
 from wheelmark.server.publishing.pages import KnownPage, render_pages
-from wheelmark.server.publishing.rows import committed_rows
+from wheelmark.server.publishing.rows import committed_rows, signs_files
 from wheelmark.simple import MAX_PAGE_BYTES, parse_page_json
 from wheelmark.store import Missing, Store
 from wheelmark.trust import Layout, TargetRow
@@ -154,6 +154,8 @@ class TargetAudit:
             return [
                 Fault("since-collected", role, f"expected the bin of snapshot {earlier.version} in the store, got none")
             ]
+        follows = _follow_from_pages(changed_paths(before, signed), signed)
+        before, signed = ({path: row for path, row in rows.items() if path not in follows} for rows in (before, signed))
         projects = {project for path in changed_paths(before, signed) if (project := project_of(path))}
         journalled: set[str] = set()
         for names in _batches(projects):
@@ -173,6 +175,21 @@ def pages_unlike_rows(pages: Mapping[str, PublishedPage]) -> list[str]:
             rows = JournalEntry.objects.filter(project__in=differing, serial__gt=current.serial)
             found |= differing - set(_asks_for_a_page(rows).values_list("project", flat=True))
     return sorted(found)
+
+
+def _follow_from_pages(paths: Iterable[str], signed: Mapping[str, TargetRow]) -> set[str]:
+    """Files as targets (`sign_files`) that came or went with the mode and not with a change of their project: what a
+    page lists by the same digest is accounted for by the page, and without the mode there are none."""
+    files = {path: found[1] for path in paths if (found := _FILE_PATH.fullmatch(path))}
+    if not files:
+        return set()
+    listed: dict[str, str] = {}
+    for names in _batches({name.removesuffix(".metadata") for name in files.values()}):
+        rows = PublishedFile.objects.filter(filename__in=names)
+        for name, sha256, metadata_sha256 in rows.values_list("filename", "sha256", "metadata_sha256"):
+            listed |= {name: sha256, f"{name}.metadata": metadata_sha256}
+    gone = set() if signs_files() else {path for path in files if path not in signed}
+    return gone | {path for path, name in files.items() if path in signed and signed[path].sha256 == listed.get(name)}
 
 
 def _asks_for_a_page(rows: QuerySet[JournalEntry]) -> QuerySet[JournalEntry]:
