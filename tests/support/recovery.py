@@ -8,7 +8,7 @@ from typing import Any
 
 from django.apps import apps
 from django.db import connection, transaction
-from django.db.models import Model
+from django.db.models import AutoField, BigAutoField, Model
 
 from support.ceremonies import change, holders_of
 from support.publishing import POLICY, Client, FoundedIndex, MemorySigningLog, found_index
@@ -131,8 +131,20 @@ class Backup:
                 model._default_manager.all()._raw_delete("default")
             for model, rows in self._rows:
                 model._default_manager.bulk_create(rows)
-                with connection.cursor() as cursor:
-                    highest = max((row.pk for row in rows if isinstance(row.pk, int)), default=0)
-                    cursor.execute(
-                        "UPDATE sqlite_sequence SET seq = %s WHERE name = %s", [highest, model._meta.db_table]
-                    )
+                _count_on_from(model, max((row.pk for row in rows if isinstance(row.pk, int)), default=0))
+
+
+def _count_on_from(model: type[Model], highest: int) -> None:
+    """Let the database give the next new row the key above this one."""
+    key = model._meta.pk
+    if not isinstance(key, AutoField | BigAutoField):
+        return
+    table = model._meta.db_table
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute("UPDATE sqlite_sequence SET seq = %s WHERE name = %s", [highest, table])
+        else:
+            cursor.execute(
+                "SELECT setval(pg_get_serial_sequence(%s, %s), %s, %s)",
+                [table, key.column, max(1, highest), highest > 0],
+            )
