@@ -53,6 +53,7 @@ def same_lock(project: Project, name: str, *command: str) -> None:
 
 def only_verified(project: Project, *command: str, proof: str = DEMO) -> None:
     """Assert that a changed file is refused and not installed, and the true one is."""
+    project.forget_files()  # whoever locked with hashes has the true file already, and would not fetch the changed one
     with project.front.flipping(proof):
         refused(project.verified("run", "--", *command), proof)
         assert "demo" not in project.installed()

@@ -109,6 +109,11 @@ class Project:
             **self._variables(),
         )
 
+    def forget_files(self) -> None:
+        """Drop the verified files that the client keeps, so that the next run fetches them again."""
+        for kept in (self.folder.parent / "state" / "indexes").glob("*/content"):
+            shutil.rmtree(kept)
+
     def installed(self) -> set[str]:
         """The names of our projects that are installed anywhere below."""
         found = (path.name for path in self.folder.parent.rglob("*.dist-info") if path.parent.name == "site-packages")
