@@ -22,9 +22,8 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-import zstandard
-
 from figures import Figure
+from wheelmark.server.delivery.deltas import make_delta
 from wheelmark.server.delivery.encodings import Encoding, encode
 from wheelmark.trust import (
     BinContent,
@@ -154,21 +153,6 @@ def change_pages(index: Index, numbers: Iterable[int], edition: int) -> float:
     ]
     prepared = time.process_time() - began
     return prepared + index.publish(changed)
-
-
-def make_delta(old: bytes, new: bytes) -> bytes:
-    """The new file as a zstd frame whose dictionary is the old one (RFC 9842): what deltas on the wire are."""
-    parameters = zstandard.ZstdCompressionParameters.from_level(
-        3,
-        source_size=len(new),
-        dict_size=len(old),
-        # All of the old file in reach from the last byte of the new one, or matches are lost.
-        window_log=max(10, (len(old) + len(new) - 1).bit_length()),
-        write_content_size=True,
-        write_checksum=True,
-    )
-    dictionary = zstandard.ZstdCompressionDict(old, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
-    return zstandard.ZstdCompressor(compression_params=parameters, dict_data=dictionary).compress(new)
 
 
 def wire(body: bytes, encoding: Encoding = Encoding.ZSTD) -> int:

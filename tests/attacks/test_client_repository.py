@@ -376,6 +376,27 @@ def test_walk_names_a_target_in_a_bin_where_no_client_finds_it(index: Index) -> 
     assert "misplaced-target" in {fault.code for fault in summary.faults}
 
 
+@pytest.mark.parametrize("suffix", ["", ".metadata"])
+def test_walk_names_a_signed_file_that_its_page_does_not_list_so(index: Index, suffix: str) -> None:
+    page = index.verifier().page("demo")
+    assert page is not None
+    [file] = page.files
+    unlisted = f"files/{'0' * 64}/{file.filename}{suffix}"
+    other = f"files/{file.sha256}/{file.filename}{suffix}"
+    bin_of_demo(
+        index, targets={path: TargetFile.from_data(path, b"other") for path in (unlisted, other)} | targets_of(index)
+    )
+    summary = verify_repository(index.server.index_url, index.repository.root_bytes)
+    found = {(fault.code, fault.field) for fault in summary.faults if fault.code != "misplaced-target"}
+    assert found == {("unlisted-target", unlisted), ("other-target", other)}
+
+
+def targets_of(index: Index) -> dict[str, TargetFile]:
+    """What the bin of `demo` lists."""
+    raw = next(raw for path, raw in index.repository.objects.items() if ".bins-" in path and b"simple/demo/" in raw)
+    return Metadata[Targets].from_bytes(raw).signed.targets
+
+
 def test_walk_of_a_good_index_is_complete(index: Index) -> None:
     steps: list[tuple[str, int, int]] = []
     summary = verify_repository(

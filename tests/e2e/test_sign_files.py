@@ -13,6 +13,7 @@ from tuf.ngclient import Updater  # type: ignore[attr-defined]  # tuf re-exports
 
 from support.distributions import build_wheel, wheel_filename
 from support.server import RunningIndex, eventually
+from wheelmark.client import verify_repository
 
 FILENAME = wheel_filename("demo", "1.0")
 WHEEL = build_wheel("demo", "1.0")
@@ -65,6 +66,8 @@ def test_any_tuf_client_fetches_a_wheel_by_its_path_until_it_is_removed(index: R
     assert Path(updater.download_target(metadata, str(tmp_path / "metadata"))).read_bytes() == (
         index.get(f"/{PATH}.metadata").data
     )
+    summary = verify_repository(f"{index.base_url}/simple/", index.root, include_files=True)
+    assert (summary.faults, summary.pages, summary.files) == ((), 1, 1)
     remove(index)
     eventually(lambda: not index.listed("demo"), seconds=30, what="the removed file gone from its page")
     later = refreshed(index, tmp_path)

@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tuf.api.exceptions import RepositoryError
-from tuf.api.metadata import Metadata, Snapshot, Targets  # type: ignore[attr-defined]  # tuf re-exports without saying so
+from tuf.api.metadata import Metadata, Snapshot, TargetFile, Targets  # type: ignore[attr-defined]  # tuf re-exports without saying so
 from tuf.ngclient import Updater, UpdaterConfig  # type: ignore[attr-defined]  # tuf re-exports without saying so
 
 from wheelmark.client.address import IndexAddress
@@ -23,10 +23,13 @@ from wheelmark.client.fetching import Fetcher, HttpFetcher
 from wheelmark.client.metadata import converted_errors
 from wheelmark.client.tuf_fetcher import TufFetcher
 from wheelmark.client.verifier import Verifier, utc_now
+from wheelmark.dist import parse_filename
 from wheelmark.errors import Fault, WheelmarkError
 
 MAX_FAULTS = 1000
 _PAGE_PATH = re.compile(r"simple/([a-z0-9]+(?:-[a-z0-9]+)*)/index\.json")
+_FILE_PATH = re.compile(r"files/([0-9a-f]{64})/([^/]+)")
+_METADATA_SUFFIX = ".metadata"
 
 Progress = Callable[[str, int, int], None]  # what, how many are done, how many there are
 
@@ -108,7 +111,10 @@ class _Walk:
         for _, targets in self._delegated("targets", self.top.targets):
             self.roles += 1
             for path in sorted(targets.targets):
-                self._check_page(path, include_files=include_files)
+                if found := _FILE_PATH.fullmatch(path):
+                    self._check_file_target(targets.targets[path], sha256=found[1], name=found[2])
+                else:
+                    self._check_page(path, include_files=include_files)
             progress("roles", self.roles, max(total, self.roles))
         if self.roles < total:
             self._fault("unreached-role", "snapshot", f"expected {total} delegated roles, reached {self.roles}")
@@ -160,7 +166,7 @@ class _Walk:
     def _check_page(self, path: str, *, include_files: bool) -> None:
         match = _PAGE_PATH.fullmatch(path)
         if match is None:
-            self._fault("foreign-target", path, "expected only targets of the form simple/<name>/index.json")
+            self._fault("foreign-target", path, "expected only project pages, simple/<name>/index.json, and files")
             return
         try:
             page = self.verifier.page(match[1])
@@ -178,6 +184,31 @@ class _Walk:
                         self.verifier.metadata(file)
         except WheelmarkError as error:
             self._fault(error.code, path, str(error))
+
+    def _check_file_target(self, target: TargetFile, *, sha256: str, name: str) -> None:
+        """Strict PEP 458 mode: a file that is a target of its own is one that its project's page lists, and the same.
+
+        Not checked: whether every listed file is a target, since the metadata does not say which mode the index is in.
+        """
+        filename = name.removesuffix(_METADATA_SUFFIX)
+        try:
+            page = self.verifier.page(parse_filename(filename, strict=False).name)
+        except WheelmarkError as error:
+            self._fault(error.code, target.path, str(error))
+            return
+        files = () if page is None else page.files
+        file = next((one for one in files if (one.filename, one.sha256) == (filename, sha256)), None)
+        signed = target.hashes.get("sha256")
+        if file is None:
+            self._fault("unlisted-target", target.path, "expected a file that its project's page lists, got another")
+        elif name != filename and signed != file.core_metadata_sha256:
+            message = f"expected the core metadata of the page, sha256 {file.core_metadata_sha256}, got {signed}"
+            self._fault("other-target", target.path, message)
+        elif name == filename and (signed, target.length) != (file.sha256, file.size):
+            message = (
+                f"expected sha256 {file.sha256} and {file.size} bytes as on the page, got {signed}, {target.length}"
+            )
+            self._fault("other-target", target.path, message)
 
     def _fault(self, code: str, where: str, message: str) -> None:
         if len(self.faults) < MAX_FAULTS:
