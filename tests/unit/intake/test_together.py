@@ -21,7 +21,10 @@ from support.upload import (
     post_upload,
     waiting_scans,
 )
+from wheelmark.dist import parse_filename
+from wheelmark.server.accounts.tokens import Identity
 from wheelmark.server.config import Config
+from wheelmark.server.intake.admission import Candidate, admission_faults
 from wheelmark.server.projects.collaborators import set_collaborator
 from wheelmark.server.projects.lifecycle import set_status
 from wheelmark.server.projects.models import File, Project, ProjectStatus
@@ -144,3 +147,17 @@ def test_uploads_beside_other_changes_of_the_project_wait_for_one_another_and_al
         return {200}
 
     assert in_threads(upload(1), upload(2), upload(3), hire, deprecate) == [{200}] * 5
+
+
+def test_project_that_came_up_since_we_looked_is_no_look_alike_of_itself(config: Config) -> None:
+    content = build_wheel()
+
+    def look() -> list[str]:
+        a_project("demo")
+        candidate = Candidate(
+            filename=parse_filename("demo-1.0-py3-none-any.whl"), name="Demo", size=len(content), sha256="0" * 64
+        )
+        identity = Identity(user=a_user("ada"), token_id="t", projects=None)
+        return [fault.code for fault in admission_faults(candidate, None, identity, config=config, now=NOW)]
+
+    assert in_threads(look) == [[]]
