@@ -4,7 +4,17 @@ from wheelmark.scan.bounds import ScanBounds, WorkerLimits
 from wheelmark.scan.engine import incomplete, judge, scan_file, scan_stream
 from wheelmark.scan.facts import Act, Call, Facts
 from wheelmark.scan.isolated import IsolatedScanner
-from wheelmark.scan.report import Context, Finding, Report, Severity, Tactic, Verdict
+from wheelmark.scan.report import (
+    Context,
+    DecodedLayer,
+    Finding,
+    Report,
+    Severity,
+    Step,
+    StepKind,
+    Tactic,
+    Verdict,
+)
 from wheelmark.scan.rule import Evidence, Rule, RuleState
 from wheelmark.scan.ruleset import RuleSet, load_ruleset
 
@@ -12,6 +22,7 @@ __all__ = [
     "Act",
     "Call",
     "Context",
+    "DecodedLayer",
     "Evidence",
     "Facts",
     "Finding",
@@ -22,6 +33,8 @@ __all__ = [
     "RuleState",
     "ScanBounds",
     "Severity",
+    "Step",
+    "StepKind",
     "Tactic",
     "Verdict",
     "WorkerLimits",

@@ -22,6 +22,7 @@ from wheelmark.scan.values import (
     Taint,
     Value,
     joined_origins,
+    next_order,
 )
 from wheelmark.scan.vocabulary import (
     ADDRESS_SERVICE,
@@ -181,6 +182,7 @@ class CallReader(ABC):
                 depth=frame.layer + 1,
                 text=whole[:MAX_LAYER_TEXT],
                 decoded=decoded,
+                decoders=_decoders_of(source),
             )
             self.harvest.layers.append(layer)
         if frame.layer >= bounds.max_layers or len(text) > bounds.max_source_bytes:
@@ -219,7 +221,8 @@ class CallReader(ABC):
                 self.call_function(function, [], {}, site.frame)
         origins = site.receiver.origins
         if method in {"decrypt", "b64decode", "fromhex"}:
-            origins = origins | {Origin(Taint.DECODED, site.line, method)} | joined_origins(site.arguments)
+            origins = origins | joined_origins(site.arguments)
+            origins = origins | {Origin(Taint.DECODED, site.line, method, next_order(origins))}
         elif method in {"join", "format", "replace", "encode", "decode"}:
             origins = origins | joined_origins(site.arguments)
         return Value(origins=origins, partial=site.receiver.partial)
@@ -305,5 +308,12 @@ class CallReader(ABC):
             found.add(Origin(Taint.HOST, site.line, site.arguments[0].text[:80]))
         computed = name == "chr" and bool(site.arguments) and not site.arguments[0].known
         if computed or decodes(name, [argument.constant for argument in site.arguments]):
-            found.add(Origin(Taint.DECODED, site.line, name))
+            found.add(Origin(Taint.DECODED, site.line, name, next_order(joined_origins(site.values))))
         return frozenset(found) if found else NO_ORIGINS
+
+
+def _decoders_of(value: Value) -> tuple[str, ...]:
+    steps = sorted(
+        (origin.order, origin.line, origin.what) for origin in value.origins if origin.taint is Taint.DECODED
+    )
+    return tuple(what for _, _, what in steps)

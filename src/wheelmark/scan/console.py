@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
+from wheelmark.scan.flow import printable
 from wheelmark.scan.report import Finding, Report, Severity, Verdict
-from wheelmark.scan.rule import printable
 
 MAX_SHOWN = 15  # findings of one file
 _VERDICT_STYLES = {

@@ -11,6 +11,7 @@ from wheelmark.dist import Bounds
 from wheelmark.scan.bounds import MIB, ScanBounds
 from wheelmark.scan.contents import read_contents
 from wheelmark.scan.facts import Facts
+from wheelmark.scan.flow import shown_layers
 from wheelmark.scan.gather import gather
 from wheelmark.scan.report import Finding, Report, Verdict
 from wheelmark.scan.ruleset import RuleSet
@@ -53,6 +54,7 @@ def scan_stream(stream: BinaryIO, *, filename: str, ruleset: RuleSet, bounds: Sc
         elapsed_ms=round((time.perf_counter() - started) * 1000, 1),
         ruleset=ruleset.version,
         incomplete_reason=reason,
+        layers=shown_layers(facts.layers),
     )
 
 

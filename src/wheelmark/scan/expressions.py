@@ -20,6 +20,7 @@ from wheelmark.scan.values import (
     Taint,
     Value,
     joined_origins,
+    next_order,
     words,
 )
 
@@ -84,7 +85,7 @@ class ExpressionReader(NameReader):
                 partial=_partial(left.text or GAP, "/" + (right.text or GAP)),
             )
         if kind is ast.BitXor:
-            return Value(origins=origins | {Origin(Taint.DECODED, frame.at(node), "xor")})
+            return Value(origins=origins | {Origin(Taint.DECODED, frame.at(node), "xor", next_order(origins))})
         return Value(origins=origins) if origins else NOTHING
 
     def _unary(self, node: ast.UnaryOp, frame: Frame) -> Value:
@@ -291,7 +292,8 @@ class ExpressionReader(NameReader):
         origins = receiver.origins | joined_origins(site.values)
         constants = [argument.constant for argument in arguments]
         if is_decoding_method(method, constants):
-            origins = origins | {Origin(Taint.DECODED, site.line, f".{method}({constants[0]!r})")}
+            decoder = Origin(Taint.DECODED, site.line, f".{method}({constants[0]!r})", next_order(origins))
+            origins = origins | {decoder}
         if not site.keywords and all(argument.known for argument in arguments):
             folded = fold_method(receiver.constant, method, constants, self.meter.budget)
             if folded is not UNKNOWN:

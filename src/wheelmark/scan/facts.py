@@ -74,6 +74,7 @@ class Layer:
     depth: int
     text: str
     decoded: bool  # it came out of a decoder and was not simply written there
+    decoders: tuple[str, ...] = ()  # what it came out of, in the order in which they were applied
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,6 +68,35 @@ class Tactic(StrEnum):
     IMPACT = "TA0040 Impact"
 
 
+class StepKind(StrEnum):
+    """The part that one step plays on the way of a value."""
+
+    SOURCE = "source"  # where it came from: the environment, a file, the network
+    TRANSFORM = "transform"  # what was done with it: decoded, written to a file
+    SINK = "sink"  # the call that it reached
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step on the way of a value from where it came from to what was done with it."""
+
+    kind: StepKind
+    what: str  # the name of the function, or the path; bounded, printable
+    member: str
+    line: int  # 1-based; 0 when it speaks of the whole member
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecodedLayer:
+    """Code that the code decodes and executes, as far as it is shown to people."""
+
+    member: str
+    line: int  # of the outermost call that executes it
+    depth: int  # 1 for what the code as written decodes, 2 for what that decodes, and so on
+    decoders: tuple[str, ...]  # in the order in which they were applied
+    text: str  # an excerpt
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One rule's evidence at one place."""
@@ -80,6 +109,7 @@ class Finding:
     evidence: str  # what was seen, bounded, printable
     tactic: Tactic | None = None  # None: read from the short form of the JSON
     context: Context | None = None
+    flow: tuple[Step, ...] = ()  # from sources through transforms to the sink; empty where the rule knows of none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,12 +124,13 @@ class Report:
     elapsed_ms: float
     ruleset: str  # version of the rule set
     incomplete_reason: str | None = None
+    layers: tuple[DecodedLayer, ...] = ()  # what decoded code says, a few of them, in excerpts
 
     def to_json(self, *, with_context: bool = False) -> bytes:
         """One line of JSON without a newline; `incomplete_reason` only when there is one.
 
-        The names of the fields are fixed: scripts and other tools read them. `with_context` adds the `tactic` and
-        `context` of each finding, so that `from_json` gives back the same report.
+        The names of the fields are fixed: scripts and other tools read them. `with_context` adds the `tactic`,
+        `context` and `flow` of each finding and the decoded layers, so that `from_json` gives back the same report.
         """
         document: dict[str, object] = {
             "file": self.file,
@@ -112,6 +143,8 @@ class Report:
         }
         if self.incomplete_reason is not None:
             document["incomplete_reason"] = self.incomplete_reason
+        if with_context:
+            document["layers"] = [_layer_to_mapping(layer) for layer in self.layers]
         return orjson.dumps(document)
 
     @classmethod
@@ -129,6 +162,7 @@ class Report:
                 elapsed_ms=float(document["elapsed_ms"]),
                 ruleset=_text(document["ruleset"]),
                 incomplete_reason=None if reason is None else _text(reason),
+                layers=tuple(_layer_from_mapping(each) for each in document.get("layers", ())),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"expected a report as one JSON object, got {line[:80]!r}") from error
@@ -146,23 +180,65 @@ def _finding_to_mapping(finding: Finding, with_context: bool) -> dict[str, objec
     if with_context:
         document["tactic"] = finding.tactic
         document["context"] = finding.context
+        document["flow"] = [
+            {"kind": step.kind, "what": step.what, "member": step.member, "line": step.line} for step in finding.flow
+        ]
     return document
 
 
 def _finding_from_mapping(document: Mapping[str, object]) -> Finding:
-    line, tactic, context = document["line"], document.get("tactic"), document.get("context")
-    if not isinstance(line, int):
-        raise TypeError(f"expected a line number, got {line!r}")
+    tactic, context, flow = document.get("tactic"), document.get("context"), document.get("flow", ())
+    if not isinstance(flow, (list, tuple)):
+        raise TypeError(f"expected a list of steps, got {flow!r}")
     return Finding(
         rule=_text(document["rule"]),
         severity=Severity(_text(document["severity"])),
         member=_text(document["member"]),
-        line=line,
+        line=_number(document["line"]),
         message=_text(document["message"]),
         evidence=_text(document["evidence"]),
         tactic=None if tactic is None else Tactic(_text(tactic)),
         context=None if context is None else Context(_text(context)),
+        flow=tuple(_step_from_mapping(each) for each in flow),
     )
+
+
+def _step_from_mapping(document: Mapping[str, object]) -> Step:
+    return Step(
+        kind=StepKind(_text(document["kind"])),
+        what=_text(document["what"]),
+        member=_text(document["member"]),
+        line=_number(document["line"]),
+    )
+
+
+def _layer_to_mapping(layer: DecodedLayer) -> dict[str, object]:
+    return {
+        "member": layer.member,
+        "line": layer.line,
+        "depth": layer.depth,
+        "decoders": list(layer.decoders),
+        "text": layer.text,
+    }
+
+
+def _layer_from_mapping(document: Mapping[str, object]) -> DecodedLayer:
+    decoders = document["decoders"]
+    if not isinstance(decoders, list):
+        raise TypeError(f"expected a list of decoders, got {decoders!r}")
+    return DecodedLayer(
+        member=_text(document["member"]),
+        line=_number(document["line"]),
+        depth=_number(document["depth"]),
+        decoders=tuple(_text(each) for each in decoders),
+        text=_text(document["text"]),
+    )
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, int):
+        raise TypeError(f"expected a whole number, got {value!r}")
+    return value
 
 
 def _text(value: object) -> str:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from wheelmark.scan.facts import Call, Facts
-from wheelmark.scan.report import Context, Finding, Severity, Tactic
+from wheelmark.scan.flow import flow_of, printable
+from wheelmark.scan.report import Context, Finding, Severity, Step, Tactic
+from wheelmark.scan.values import Origin
 
 MAX_EVIDENCE = 300
 MAX_MESSAGE = 400
@@ -31,12 +33,21 @@ class Evidence:
     context: Context
     text: str
     message: str = ""  # instead of the rule's own, when there is more to say
+    flow: tuple[Step, ...] = ()
 
     @classmethod
-    def of_call(cls, call: Call, severity: Severity, text: str, message: str = "") -> Evidence:
-        """Evidence at a call."""
+    def of_call(
+        cls, call: Call, severity: Severity, text: str, message: str = "", *, origins: Iterable[Origin] | None = None
+    ) -> Evidence:
+        """Evidence at a call, with the way of what reaches it: of everything, or of what has these origins."""
         return cls(
-            severity=severity, member=call.member, line=call.line, context=call.context, text=text, message=message
+            severity=severity,
+            member=call.member,
+            line=call.line,
+            context=call.context,
+            text=text,
+            message=message,
+            flow=flow_of(call, origins),
         )
 
 
@@ -73,13 +84,8 @@ class Rule:
             member=evidence.member,
             line=evidence.line,
             message=(evidence.message or self.message)[:MAX_MESSAGE],
-            evidence=printable(evidence.text)[:MAX_EVIDENCE],
+            evidence=printable(evidence.text, MAX_EVIDENCE),
             tactic=self.tactic,
             context=evidence.context,
+            flow=evidence.flow,
         )
-
-
-def printable(text: str) -> str:
-    """Text that is safe to show: control characters and what is not seen become visible, blanks are collapsed."""
-    shown = " ".join(text[: MAX_EVIDENCE * 4].split())
-    return "".join(character if character.isprintable() else f"\\u{ord(character):04x}" for character in shown)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 MAX_TEXT = 4096
+MAX_ORDER = 9  # a loop that decodes a thousand times shall not make a thousand origins
 GAP = "\N{HORIZONTAL ELLIPSIS}"  # stands for the unknown part of a partly known text
 
 
@@ -27,6 +28,7 @@ class Origin:
     taint: Taint
     line: int
     what: str  # the dotted name or path that gave it
+    order: int = 0  # for what was done to a value: how many such steps came before, at most `MAX_ORDER`
 
 
 class Unknown:
@@ -135,6 +137,12 @@ def constant_text(constant: object) -> str:
 def _is_huge(number: float) -> bool:
     # str() of an int beyond the interpreter's digit limit raises, and below it is quadratic.
     return isinstance(number, int) and number.bit_length() > 4096
+
+
+def next_order(origins: frozenset[Origin]) -> int:
+    """The `order` of a step that is done to a value with these origins."""
+    done = [origin.order for origin in origins if origin.taint in (Taint.DECODED, Taint.DROPPED)]
+    return min(max(done) + 1, MAX_ORDER) if done else 0
 
 
 def joined_origins(values: tuple[Value, ...] | list[Value]) -> frozenset[Origin]:

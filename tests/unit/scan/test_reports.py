@@ -10,7 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.scan import scan_import, the_ruleset
-from wheelmark.scan import Context, Finding, Report, Rule, RuleSet, RuleState, Severity, Tactic, Verdict
+from wheelmark.scan import (
+    Context,
+    DecodedLayer,
+    Finding,
+    Report,
+    Rule,
+    RuleSet,
+    RuleState,
+    Severity,
+    Step,
+    StepKind,
+    Tactic,
+    Verdict,
+)
 from wheelmark.scan.facts import Facts
 from wheelmark.scan.rule import Evidence
 from wheelmark.scan.sarif import to_sarif
@@ -43,6 +56,15 @@ def a_rule(**changes: object) -> Rule:
 
 FACTS = Facts(filename="x.whl", is_wheel=True, is_pure=True, members=())
 text = st.text(max_size=20)
+steps = st.builds(Step, kind=st.sampled_from(StepKind), what=text, member=text, line=st.integers(0, 10**6))
+layers = st.builds(
+    DecodedLayer,
+    member=text,
+    line=st.integers(0, 10**6),
+    depth=st.integers(1, 6),
+    decoders=st.lists(text, max_size=3).map(tuple),
+    text=text,
+)
 findings = st.builds(
     Finding,
     rule=text,
@@ -53,6 +75,7 @@ findings = st.builds(
     evidence=text,
     tactic=st.sampled_from(Tactic),
     context=st.sampled_from(Context),
+    flow=st.lists(steps, max_size=3).map(tuple),
 )
 reports = st.builds(
     Report,
@@ -64,6 +87,7 @@ reports = st.builds(
     elapsed_ms=st.floats(0, 1e6),
     ruleset=text,
     incomplete_reason=st.none() | text,
+    layers=st.lists(layers, max_size=2).map(tuple),
 )
 
 

@@ -24,7 +24,9 @@ def check(facts: Facts) -> Iterator[Evidence]:
             # A version number from a server in a command line is not yet a command from a server.
             severity = Severity.HIGH
         if severity is not None:
-            yield Evidence.of_call(call, severity, f"{call.name} of {told(responses)}")
+            yield Evidence.of_call(
+                call, severity, f"{call.name} of {told(responses)}", origins=call.arguments[0].origins
+            )
 
 
 RULE = Rule(

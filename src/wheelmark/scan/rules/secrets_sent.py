@@ -22,7 +22,7 @@ def check(facts: Facts) -> Iterator[Evidence]:
         origins = [origin for origin in _sent(call) if origin.taint in (Taint.SECRET, Taint.HOST)]
         if not origins or call.context is Context.UNREACHED or not _leaves(call):
             continue
-        yield Evidence.of_call(call, _severity(call, origins), f"{call.name} of {told(origins)}")
+        yield Evidence.of_call(call, _severity(call, origins), f"{call.name} of {told(origins)}", origins=_sent(call))
 
 
 def _sent(call: Call) -> list[Origin]:
