@@ -42,6 +42,7 @@ class ScannerDouble:
     incomplete_reason: str | None = None
     during: Callable[[], None] = field(default=lambda: None)
     scanned: list[bytes] = field(default_factory=list)
+    version: str = "test 1"
 
     def scan(self, path: Path, filename: str) -> Report:
         """See `IsolatedScanner`."""
@@ -54,4 +55,9 @@ class ScannerDouble:
             file=filename,
             sha256=hashlib.sha256(content).hexdigest(),
             incomplete_reason=self.incomplete_reason,
+            ruleset=self.version,
         )
+
+    def ruleset(self) -> str:
+        """See `IsolatedScanner`."""
+        return self.version

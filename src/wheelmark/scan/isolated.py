@@ -92,6 +92,14 @@ class IsolatedScanner:
                 self._discard()
         return report if report.sha256 else replace(report, sha256=_sha256(path))
 
+    def ruleset(self) -> str:
+        """The version of the rules that the child applies; starts one when none runs.
+
+        Raises: Unavailable when no scanning process can be started.
+        """
+        with self._lock:
+            return self._ready_child().ruleset
+
     def close(self) -> None:
         """End the child."""
         with self._lock:

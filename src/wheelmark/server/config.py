@@ -59,6 +59,13 @@ class Config:
     scan_workers: int = _setting(1, "scan worker processes of `wheelmark serve`")
     scan_seconds: float = _setting(60.0, "wall time of one scan; longer is incomplete")
     scan_memory: int = _setting(1_000 * MEGABYTE, "address space of one scan")
+    hold_suspicious: bool = _setting(
+        False, "hold suspicious files, too; else they are published and the desk lists them"
+    )
+    rescan: bool = _setting(True, "when rules change, scan listed and held files again, while no upload waits")
+    hold_on_rescan: bool = _setting(
+        False, "take a listed file off when newer rules call it malicious; else the desk lists it"
+    )
     max_file: int = _setting(1_000 * MEGABYTE, "largest distribution that is accepted")
     max_project: int = _setting(10_000 * MEGABYTE, "all files of one project together")
     release_days: int = _setting(14, "days after which a release takes no new files; 0: never closes")

@@ -27,12 +27,17 @@ from wheelmark.server.threads import ThreadGroup
 if TYPE_CHECKING:
     import procrastinate
 
+    from wheelmark.server.review.rescans import Rescans
+
 POLL_SECONDS = 0.05
 """How long an embedded job waits at most for an idle worker."""
 
 RECONCILE_SECONDS = 2.0
 IDLE = timedelta(seconds=5)
 """A validated file younger than this still has its job, or the transaction that writes it."""
+
+RESCAN_SECONDS = 30.0
+"""Pause between looks for files that an older rule set scanned; the first look comes after one, too."""
 
 SWEEP_SECONDS = 3600.0
 KEEP_JOBS = timedelta(days=1)
@@ -56,9 +61,9 @@ def run_worker(config: Config) -> int:
     configure_logs(config.log_format, process="worker")
     stop = stop_on_signals(then=_leave_soon)
     if config.on_postgresql:
-        asyncio.run(_run_procrastinate(stop))
+        asyncio.run(_run_procrastinate(stop, rescan=config.rescan))
     else:
-        run_embedded(stop)
+        run_embedded(stop, rescan=config.rescan)
     return 0
 
 
@@ -77,9 +82,11 @@ def _leave_soon() -> None:
 class Upkeep:
     """What a worker does beside jobs, each thing at its own pace. The first reconciling is at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, rescan: bool) -> None:
         self._reconcile_at = self._sweep_at = time.monotonic()
+        self._rescan_at = self._sweep_at + RESCAN_SECONDS if rescan else float("inf")
         self._idle = timedelta(0)
+        self._rescans: Rescans | None = None
 
     def __call__(self) -> bool:
         """Do what is due; say whether anything was."""
@@ -92,12 +99,23 @@ class Upkeep:
         if now >= self._sweep_at:
             self._sweep_at = now + SWEEP_SECONDS
             sweep(started_before=timezone.now() - KEEP_JOBS)
+        if now >= self._rescan_at:
+            self._rescan_at = now + RESCAN_SECONDS
+            worked = self._looked_for_rescans() or worked
         return worked
 
+    def _looked_for_rescans(self) -> bool:
+        # Imported late: it brings the scanner, and an index at rest that has nothing to rescan does without it.
+        from wheelmark.server.review.rescans import Rescans
 
-def run_embedded(stop: threading.Event) -> None:
+        if self._rescans is None:
+            self._rescans = Rescans()
+        return self._rescans.look(now=timezone.now())
+
+
+def run_embedded(stop: threading.Event, *, rescan: bool = False) -> None:
     """Run jobs of `django_tasks_db`. Its own worker polls each second, under a lock that keeps writers out."""
-    upkeep, changes, worker = Upkeep(), DatabaseChanges(), f"{socket.gethostname()}:{os.getpid()}"
+    upkeep, changes, worker = Upkeep(rescan=rescan), DatabaseChanges(), f"{socket.gethostname()}:{os.getpid()}"
     worked = True
     while not stop.is_set():
         try:
@@ -138,7 +156,7 @@ def run_next(worker: str) -> bool:
     return True
 
 
-async def _run_procrastinate(stop: threading.Event) -> None:
+async def _run_procrastinate(stop: threading.Event, *, rescan: bool) -> None:
     """Run jobs of Procrastinate: woken by NOTIFY, and taking over those of workers that died."""
     app = worker_app()
     async with app.open_async():
@@ -154,7 +172,7 @@ async def _run_procrastinate(stop: threading.Event) -> None:
                 shutdown_graceful_timeout=FINISH_SECONDS,
             )
         )
-        others = asyncio.create_task(_keep_up(app, stop))
+        others = asyncio.create_task(_keep_up(app, stop, rescan=rescan))
         done, _ = await asyncio.wait({work, others}, return_when=asyncio.FIRST_COMPLETED)
         work.cancel()
         others.cancel()
@@ -164,11 +182,11 @@ async def _run_procrastinate(stop: threading.Event) -> None:
                 raise error
 
 
-async def _keep_up(app: procrastinate.App, stop: threading.Event) -> None:
+async def _keep_up(app: procrastinate.App, stop: threading.Event, *, rescan: bool) -> None:
     """Reconcile and take over, until told to stop."""
     from procrastinate.exceptions import ConnectorException
 
-    upkeep, thread = Upkeep(), ThreadGroup(1, name="upkeep", at_end=connections.close_all)
+    upkeep, thread = Upkeep(rescan=rescan), ThreadGroup(1, name="upkeep", at_end=connections.close_all)
 
     def keep_up() -> None:
         close_old_connections()

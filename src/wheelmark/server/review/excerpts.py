@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import re
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
-from wheelmark.dist import Bounds, walk_archive
+from wheelmark.dist import walk_archive
 from wheelmark.errors import WheelmarkError
 from wheelmark.server.projects.models import File
-from wheelmark.server.publishing.keys import file_key
+from wheelmark.server.review.archives import MAX_ARCHIVE_BYTES, READ_BOUNDS, lines_of, opened
 from wheelmark.server.web.wording import Run, code_line
 from wheelmark.store import Store
 
-MAX_ARCHIVE_BYTES = 50_000_000
 MAX_MEMBER_BYTES = 1_000_000
 """What is read of one member; a finding further down shows its evidence alone."""
 MAX_MEMBERS_READ = 20
 MAX_LINE_CHARS = 400
 CONTEXT_LINES = 3
-
-_BOUNDS = Bounds(max_members=20_000, max_member_bytes=64_000_000, max_total_bytes=128_000_000)
-# As Python's tokenizer counts lines; `splitlines` would also split at form feeds and U+2028, and count differently.
-_LINE_END = re.compile(r"\r\n|\r|\n")
 
 Place = tuple[str, int]
 """Member and 1-based line."""
@@ -76,7 +68,7 @@ def read_excerpts(store: Store, file: File, findings: Sequence[Mapping[str, Any]
     if not wanted or file.size > MAX_ARCHIVE_BYTES:
         return excerpts
     try:
-        with _opened(store, file) as stream:
+        with opened(store, file) as stream:
             _collect(stream, file.filename, dict(list(wanted.items())[:MAX_MEMBERS_READ]), excerpts)
     except WheelmarkError:
         return excerpts
@@ -86,11 +78,11 @@ def read_excerpts(store: Store, file: File, findings: Sequence[Mapping[str, Any]
 def _collect(
     stream: BinaryIO, filename: str, wanted: dict[str, dict[int, str]], excerpts: dict[Place, Excerpt]
 ) -> None:
-    for entry in walk_archive(stream, filename=filename, bounds=_BOUNDS):
+    for entry in walk_archive(stream, filename=filename, bounds=READ_BOUNDS):
         places = wanted.pop(entry.path, None) if entry.kind == "file" else None
         if places is not None:
             source = entry.read(MAX_MEMBER_BYTES).decode("utf-8", errors="backslashreplace").removeprefix("\ufeff")
-            lines = _LINE_END.split(source)
+            lines = lines_of(source)
             for number, evidence in places.items():
                 if number <= len(lines):
                     excerpts[entry.path, number] = _excerpt(entry.path, lines, number, evidence)
@@ -115,18 +107,3 @@ def _excerpt(member: str, lines: list[str], marked: int, evidence: str) -> Excer
             for number in range(first, last + 1)
         ),
     )
-
-
-@contextmanager
-def _opened(store: Store, file: File) -> Iterator[BinaryIO]:
-    key = file_key(file.sha256)
-    path = store.local_path(key)
-    if path is not None:
-        with path.open("rb") as stream:
-            yield stream
-        return
-    with tempfile.SpooledTemporaryFile(max_size=1_000_000) as copy:
-        for chunk in store.read(key, stop=MAX_ARCHIVE_BYTES):
-            copy.write(chunk)
-        copy.seek(0)
-        yield cast(BinaryIO, copy)

@@ -22,7 +22,12 @@ class Scan(models.Model):
     elapsed_ms = models.FloatField()
     worker = models.CharField(max_length=100, help_text="host and process that scanned")
     incomplete_reason = models.CharField(max_length=500, blank=True)
-    findings = models.JSONField(default=list, help_text="list of rule, severity, member, line, message, evidence")
+    findings = models.JSONField(default=list, help_text="list of rule, severity, member, line, message, evidence, flow")
+    model = models.CharField(max_length=100, blank=True, help_text="version of the model; empty: before there was one")
+    reasons = models.JSONField(
+        default=list, help_text="list of what, effect, member, line, needed: what the score rests on"
+    )
+    layers = models.JSONField(default=list, help_text="list of member, line, depth, decoders, text: decoded code")
 
     class Meta:
         """Newest first, as the desk shows them."""

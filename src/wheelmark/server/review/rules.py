@@ -16,6 +16,7 @@ class ReviewPolicy:
 
     version: str = "1"
     hold_suspicious: bool = False  # else a suspicious file is published, and the desk lists it
+    hold_on_rescan: bool = False  # else a listed file that newer rules call malicious stays, and the desk lists it
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,25 @@ class FileScanner(Protocol):
     def scan(self, path: Path, filename: str) -> Report:
         """The report on the file at `path`. Never raises for what the file contains."""
 
+    def ruleset(self) -> str:
+        """The version of the rules that it applies."""
+
+
+class Stored(Protocol):
+    """What must be known of a file to scan what the store has of it: a lease or a row."""
+
+    @property
+    def filename(self) -> str:
+        """Its name, from which its form follows."""
+
+    @property
+    def sha256(self) -> str:
+        """Of its bytes."""
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
@@ -65,7 +84,7 @@ def scan_one(file_id: int, bench: Bench) -> Release | Hold | None:
         return conclude(lease, _never_ended(lease), bench)
     with renewed(lease, bench.clock):
         try:
-            report = _report(lease, bench)
+            report = report_on_stored(lease, bench)
         except Unavailable:
             give_back(lease, now=bench.clock(), pause=STORE_PAUSE)
             raise
@@ -80,17 +99,7 @@ def conclude(lease: Lease, report: Report, bench: Bench) -> Release | Hold | Non
         if file is None:
             log.warning("scan-lease-lost", file=lease.filename, sha256=lease.sha256)
             return None
-        scan = Scan.objects.create(
-            file=file,
-            at=bench.clock(),
-            verdict=report.verdict.value,
-            score=report.score,
-            ruleset=report.ruleset[:100],
-            elapsed_ms=report.elapsed_ms,
-            worker=bench.worker[:100],
-            incomplete_reason=(report.incomplete_reason or "")[:MAX_REASON_CHARS],
-            findings=orjson.loads(report.to_json())["findings"],
-        )
+        scan = keep(file, report, bench)
         # An owner may have removed the file meanwhile: the evidence is kept, the state is theirs.
         moved = file.state == FileState.VALIDATED
         if moved:
@@ -119,20 +128,44 @@ def conclude(lease: Lease, report: Report, bench: Bench) -> Release | Hold | Non
     return decision if moved else None
 
 
-def _report(lease: Lease, bench: Bench) -> Report:
+def keep(file: File, report: Report, bench: Bench) -> Scan:
+    """Write a report down, whole: what is read years later must not need the scanner of today."""
+    document = orjson.loads(report.to_json(with_context=True))
+    return Scan.objects.create(
+        file=file,
+        at=bench.clock(),
+        verdict=report.verdict.value,
+        score=report.score,
+        ruleset=report.ruleset[:100],
+        elapsed_ms=report.elapsed_ms,
+        worker=bench.worker[:100],
+        incomplete_reason=(report.incomplete_reason or "")[:MAX_REASON_CHARS],
+        findings=document["findings"],
+        model=str(document.get("model", ""))[:100],
+        reasons=document.get("reasons", []),
+        layers=document.get("layers", []),
+    )
+
+
+def report_on_stored(file: Stored, bench: Bench) -> Report:
+    """Scan the bytes that the store has of a file.
+
+    Raises:
+        Unavailable: the store is away.
+    """
     try:
-        with _local(lease, bench) as path:
-            return bench.scanner.scan(path, lease.filename)
+        with _local(file, bench) as path:
+            return bench.scanner.scan(path, file.filename)
     except Missing:
-        return _incomplete(lease, "expected the uploaded bytes in the store, got none")
+        return _incomplete(file, "expected the uploaded bytes in the store, got none")
     except _WrongBytes as error:
-        return _incomplete(lease, str(error))
+        return _incomplete(file, str(error))
 
 
 @contextmanager
-def _local(lease: Lease, bench: Bench) -> Iterator[Path]:
+def _local(file: Stored, bench: Bench) -> Iterator[Path]:
     """The file's bytes as a real file. The scanner reports the hash of what it reads, and `decide` compares it."""
-    key = file_key(lease.sha256)
+    key = file_key(file.sha256)
     if (path := bench.store.local_path(key)) is not None:
         yield path
         return
@@ -140,13 +173,13 @@ def _local(lease: Lease, bench: Bench) -> Iterator[Path]:
         digest, size = hashlib.sha256(), 0
         for chunk in bench.store.read(key):
             size += len(chunk)
-            if size > lease.size:
-                raise _WrongBytes(f"expected {lease.size} bytes in the store, got more")
+            if size > file.size:
+                raise _WrongBytes(f"expected {file.size} bytes in the store, got more")
             digest.update(chunk)
             copy.write(chunk)
         copy.flush()
-        if digest.hexdigest() != lease.sha256:
-            raise _WrongBytes(f"expected bytes with sha256 {lease.sha256} in the store, got {digest.hexdigest()}")
+        if digest.hexdigest() != file.sha256:
+            raise _WrongBytes(f"expected bytes with sha256 {file.sha256} in the store, got {digest.hexdigest()}")
         yield Path(copy.name)
 
 
@@ -161,10 +194,10 @@ def _never_ended(lease: Lease) -> Report:
     return _incomplete(lease, f"{MAX_ATTEMPTS} workers died while they scanned it")
 
 
-def _incomplete(lease: Lease, reason: str) -> Report:
+def _incomplete(file: Stored, reason: str) -> Report:
     return Report(
-        file=lease.filename,
-        sha256=lease.sha256,
+        file=file.filename,
+        sha256=file.sha256,
         verdict=Verdict.INCOMPLETE,
         score=0.0,
         findings=(),

@@ -99,7 +99,7 @@ def bench() -> Bench:
                 wall_seconds=config.scan_seconds,
             )
         ),
-        policy=ReviewPolicy(),
+        policy=ReviewPolicy(hold_suspicious=config.hold_suspicious, hold_on_rescan=config.hold_on_rescan),
         worker=f"{socket.gethostname()}:{os.getpid()}",
         temporary=temporary,
         clock=timezone.now,

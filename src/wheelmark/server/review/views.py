@@ -145,6 +145,7 @@ def _case_page(
         "words": wording.file_state_words(FileState(view.file.state), snapshot=view.listed_in),
         "uploaded_with": wording.uploaded_with_words(view.file.uploaded_with),
         "findings": [_with_excerpt(finding, excerpts) for finding in view.findings],
+        "any_needed": view.scan is not None and any(reason.get("needed") for reason in view.scan.reasons),
         "steps": steps,
         "seen": queries.seen_token(view),
         "error": error,

@@ -1,0 +1,125 @@
+"""What a report speaks of, for reading: the code with the findings marked, and what is new since another file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import QuerySet
+
+from wheelmark.server.projects.models import File
+from wheelmark.server.projects.rules import LISTED
+from wheelmark.server.review.archives import Member, Members, lines_of
+from wheelmark.server.review.models import Scan
+from wheelmark.server.web.wording import Run, code_line
+
+LINES_A_PAGE = 800
+MAX_LINE_CHARS = 400
+MAX_OTHERS = 50
+"""Files of the same project that a moderator can choose from to compare with."""
+
+_LISTED = [state.value for state in LISTED]
+
+
+@dataclass(frozen=True, slots=True)
+class CodeLine:
+    """One line of a member, with what was found in it."""
+
+    number: int
+    runs: tuple[Run, ...]
+    findings: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodePage:
+    """Some lines of one member. `previous` and `next` are first lines of other pages, None where there are none."""
+
+    member: Member
+    lines: tuple[CodeLine, ...]
+    total: int
+    previous: int | None
+    next: int | None
+    of_whole: tuple[Mapping[str, Any], ...]  # findings that name no line
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRow:
+    """One member in the list."""
+
+    member: Member
+    findings: int
+    worst: str  # severity, "" without findings
+
+
+def newest_scan(file: File) -> Scan | None:
+    """The scan that counts."""
+    return Scan.objects.filter(file=file).first()
+
+
+def member_rows(members: Members, findings: Sequence[Mapping[str, Any]]) -> list[MemberRow]:
+    """All members, those with findings first, the worst on top."""
+    order = ("critical", "high", "medium", "low", "info")
+    counts = Counter(str(finding.get("member", "")) for finding in findings)
+    worst: dict[str, str] = {}
+    for finding in sorted(findings, key=lambda each: _rank(order, each.get("severity"))):
+        worst.setdefault(str(finding.get("member", "")), str(finding.get("severity", "")))
+    rows = [MemberRow(each, counts[each.path], worst.get(each.path, "")) for each in members.by_place.values()]
+    return sorted(rows, key=lambda row: (_rank(order, row.worst) if row.findings else len(order), row.member.path))
+
+
+def code_page(member: Member, findings: Sequence[Mapping[str, Any]], *, first: int) -> CodePage | None:
+    """The page of a member that begins with this line; None when it is no text."""
+    if member.text is None:
+        return None
+    lines = lines_of(member.text)
+    by_line: dict[int, list[Mapping[str, Any]]] = {}
+    for finding in findings:
+        if finding.get("member") == member.path:
+            by_line.setdefault(int(finding.get("line") or 0), []).append(finding)
+    start = max(1, min(first, len(lines)))
+    stop = min(len(lines), start + LINES_A_PAGE - 1)
+    return CodePage(
+        member=member,
+        lines=tuple(_line(number, lines[number - 1], by_line.get(number, [])) for number in range(start, stop + 1)),
+        total=len(lines),
+        previous=max(1, start - LINES_A_PAGE) if start > 1 else None,
+        next=stop + 1 if stop < len(lines) else None,
+        of_whole=tuple(by_line.get(0, [])),
+    )
+
+
+def page_of_line(line: int) -> int:
+    """The first line of the page that shows this line a little below its top."""
+    return max(1, line - 10)
+
+
+def to_compare_with(file: File) -> QuerySet[File]:
+    """Files of the same project, the most telling first: what was listed before it, of its own kind, the newest."""
+    others = File.objects.filter(release__project=file.release.project).exclude(pk=file.pk)
+    return others.select_related("release").order_by("-uploaded_at")[:MAX_OTHERS]
+
+
+def previous_file(file: File, others: Sequence[File]) -> File | None:
+    """The file that an installer would have had before this one: uploaded earlier, same kind, listed if any is."""
+    earlier = [other for other in others if other.uploaded_at <= file.uploaded_at and other.kind == file.kind]
+    earlier = [other for other in earlier if other.release_id != file.release_id] or earlier
+    earlier.sort(
+        key=lambda other: (other.state in _LISTED, _same_platform(file, other), other.uploaded_at), reverse=True
+    )
+    return earlier[0] if earlier else None
+
+
+def _same_platform(file: File, other: File) -> bool:
+    """Whether the tags at the end of both names are the same."""
+    return file.filename.rsplit("-", 3)[1:] == other.filename.rsplit("-", 3)[1:]
+
+
+def _line(number: int, text: str, findings: Sequence[Mapping[str, Any]]) -> CodeLine:
+    evidence = str(findings[0].get("evidence", "")) if findings else ""
+    return CodeLine(number, tuple(code_line(text, evidence=evidence, max_chars=MAX_LINE_CHARS)), tuple(findings))
+
+
+def _rank(order: Sequence[str], severity: object) -> int:
+    return order.index(severity) if isinstance(severity, str) and severity in order else -1

@@ -1,0 +1,137 @@
+"""The report's pages: the code with the findings marked, decoded layers, the way of a value, and what is new."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from support.publishing import FoundedIndex
+from support.rows import NOW, a_file, a_release
+from support.web import a_finding, a_scan, a_zip, client_of, held_file, logged_in_user
+from wheelmark.server.projects.models import File
+from wheelmark.server.projects.rules import FileState
+from wheelmark.server.publishing.keys import file_key
+from wheelmark.server.review.evidence import LINES_A_PAGE
+from wheelmark.server.stores import current_store
+
+pytestmark = pytest.mark.django_db
+
+SOURCE = "import os\nimport base64\n" + "".join(f"value_{number} = {number}\n" for number in range(1000))
+
+
+def page(address: str, *, status: int = 200) -> str:
+    response = client_of(logged_in_user("mod", is_moderator=True)).get(address)
+    assert response.status_code == status
+    return response.content.decode()
+
+
+def stored(version: str, members: dict[str, bytes], *, days: int, state: FileState = FileState.PUBLISHED) -> File:
+    body = a_zip(members)
+    a_release("demo", version)
+    file = a_file("demo", version, state=state, content=body)
+    File.objects.filter(pk=file.pk).update(uploaded_at=NOW + timedelta(days=days))
+    current_store().put(file_key(file.sha256), [body], immutable=True)
+    return file
+
+
+def test_case_shows_reasons_flow_and_decoded_code(index: FoundedIndex) -> None:
+    finding = a_finding(
+        flow=[
+            {"kind": "source", "what": "os.environ", "member": "demo/__init__.py", "line": 1},
+            {"kind": "sink", "what": "requests.post", "member": "demo/__init__.py", "line": 2},
+        ]
+    )
+    file = held_file(findings=[])
+    a_scan(
+        file,
+        findings=[finding],
+        model="1-abc",
+        reasons=[{"what": "sends the environment", "effect": 0.8, "member": "demo/a.py", "line": 7, "needed": True}],
+        layers=[
+            {"member": "demo/a.py", "line": 7, "depth": 1, "decoders": ["base64"], "text": "print('<b>')\nhello()\n"}
+        ],
+    )
+    html = page(f"/review/files/{file.pk}/")
+    assert html.index("os.environ") < html.index("requests.post")
+    assert "sends the environment" in html
+    assert "decisive" in html
+    assert "demo/a.py:7" in html
+    assert "print(&#x27;&lt;b&gt;&#x27;)" in html
+    assert "<code>base64</code>" in html
+    assert "1-abc" in html
+
+
+def test_report_of_an_older_scanner_is_still_shown(index: FoundedIndex) -> None:
+    file = held_file()
+    html = page(f"/review/files/{file.pk}/")
+    assert "decodes text and executes it" in html
+    assert "What the score rests on" not in html
+
+
+def test_members_with_findings_come_first(index: FoundedIndex) -> None:
+    file = held_file(source=SOURCE)
+    html = page(f"/review/files/{file.pk}/code/")
+    assert html.index("demo/__init__.py") < html.index("other.txt")
+    assert "critical" in html
+
+
+def test_finding_stands_above_its_line(index: FoundedIndex) -> None:
+    file = held_file(source=SOURCE, findings=[a_finding(line=2, evidence="import base64")])
+    html = page(f"/review/files/{file.pk}/code/?member=demo/__init__.py")
+    assert html.index("import os") < html.index("decodes text and executes it") < html.index("import base64")
+    assert f"from={LINES_A_PAGE + 1}" in html
+    assert "value_900" not in html
+    assert "value_900" in page(f"/review/files/{file.pk}/code/?member=demo/__init__.py&from={LINES_A_PAGE + 1}")
+
+
+@pytest.mark.parametrize("first", ["0", "-4", "999999999", "x", "1" * 40])
+def test_nonsense_page_is_answered(index: FoundedIndex, first: str) -> None:
+    file = held_file(source=SOURCE)
+    page(f"/review/files/{file.pk}/code/?member=demo/__init__.py&from={first}")
+
+
+def test_unknown_member_and_file_are_not_found(index: FoundedIndex) -> None:
+    file = held_file()
+    page(f"/review/files/{file.pk}/code/?member=nothing.py", status=404)
+    page("/review/files/999999/code/", status=404)
+    page("/review/files/999999/new/", status=404)
+    page(f"/review/files/{file.pk}/new/?with=999999", status=404)
+
+
+def test_new_lines_are_shown_against_the_release_before(index: FoundedIndex) -> None:
+    stored("1.0", {"demo/__init__.py": b"a = 1\n"}, days=0)
+    stored("1.1", {"demo/__init__.py": b"a = 2\n"}, days=1)
+    new = stored(
+        "1.2",
+        {"demo/__init__.py": b"a = 2\nimport socket\n", "evil.pth": b"import demo\n"},
+        days=2,
+        state=FileState.HELD,
+    )
+    stored("1.3", {"demo/__init__.py": b"later = 1\n"}, days=3)
+    html = page(f"/review/files/{new.pk}/new/")
+    assert "demo-1.1-py3-none-any.whl</code> <span>(" in html
+    assert html.index("evil.pth") < html.index("demo/__init__.py</code></h2>")
+    assert "import socket" in html
+    older = File.objects.get(filename="demo-1.0-py3-none-any.whl")
+    assert "a = 1" in page(f"/review/files/{new.pk}/new/?with={older.pk}")
+
+
+def test_first_file_of_a_project_has_nothing_to_compare_with(index: FoundedIndex) -> None:
+    file = held_file()
+    assert "no other file of this project" in page(f"/review/files/{file.pk}/new/")
+
+
+def test_broken_archive_says_what_could_not_be_read(index: FoundedIndex) -> None:
+    body = a_zip({"demo/__init__.py": b"a = 1\n"})[:-30]
+    a_release("demo", "1.0")
+    file = a_file("demo", "1.0", state=FileState.HELD, content=body)
+    current_store().put(file_key(file.sha256), [body], immutable=True)
+    assert "Not everything could be read" in page(f"/review/files/{file.pk}/code/")
+
+
+def test_strangers_and_users_see_no_code(index: FoundedIndex) -> None:
+    file = held_file()
+    for address in (f"/review/files/{file.pk}/code/", f"/review/files/{file.pk}/new/"):
+        assert client_of().get(address).status_code == 302
+        assert client_of(logged_in_user("ben")).get(address).status_code == 403
