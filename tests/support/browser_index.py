@@ -131,10 +131,39 @@ def populate() -> Populated:
 
 
 def _held() -> File:
-    held = held_file(
-        source=HOSTILE_SOURCE,
+    held_file("demo", "6.5", source=HOSTILE_SOURCE.replace("exec(", "len("), findings=[])
+    held = held_file(source=HOSTILE_SOURCE)
+    flow = [
+        {"kind": "source", "what": "os.environ['TOKEN']", "member": "demo/__init__.py", "line": 3},
+        {"kind": "transform", "what": "base64.b64decode", "member": "demo/__init__.py", "line": 4},
+        {"kind": "sink", "what": "urllib.request.urlopen" + "_and_so_on" * 8, "member": "demo/__init__.py", "line": 4},
+    ]
+    a_scan(
+        held,
+        score=0.97,
+        model="1-0123456789ab",
+        reasons=[
+            {
+                "what": "what a decoder gives is executed while the module is imported",
+                "effect": 0.81,
+                "member": "demo/__init__.py",
+                "line": 4,
+                "needed": True,
+            },
+            {"what": "long text", "effect": 0.02, "member": "", "line": 0, "needed": False},
+        ],
+        layers=[
+            {
+                "member": "demo/__init__.py",
+                "line": 4,
+                "depth": number,
+                "decoders": ["base64.b64decode", "zlib.decompress"],
+                "text": f"print({number})\n" + "x" * 900,
+            }
+            for number in (2, 1)
+        ],
         findings=[
-            a_finding(line=4, evidence="exec(__import__('base64')", message="decodes text and executes it"),
+            a_finding(line=4, evidence="exec(__import__('base64')", message="decodes text and executes it", flow=flow),
             a_finding(line=3, rule="reads-secrets", severity="high", message="reads a secret from the environment"),
             a_finding(line=7, rule="long-blob", severity="low", message="carries a long text without spaces"),
             a_finding("demo/lib.so", line=0, rule="binary", severity="medium", message="a program", evidence="ELF"),
