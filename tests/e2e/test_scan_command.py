@@ -41,7 +41,9 @@ def test_json_has_one_line_for_each_file_in_order(folder: Path) -> None:
         ("good-1.tar.gz", "benign"),
         ("odd-1-py3-none-any.whl", "suspicious"),
     ]
-    assert set(lines[0]) == {"file", "sha256", "verdict", "score", "findings", "elapsed_ms", "ruleset"}
+    always = {"file", "sha256", "verdict", "score", "findings", "elapsed_ms", "ruleset", "model"}
+    assert set(lines[0]) == always | {"reasons"}
+    assert set(lines[1]) == always
     assert set(lines[0]["findings"][0]) == {"rule", "severity", "member", "line", "message", "evidence"}
     assert result.returncode == 1
     assert result.stderr == ""

@@ -1,6 +1,7 @@
 """The scanning process: reads requests from its standard input, one JSON line each, and answers with reports.
 
-Started by `wheelmark.scan.isolated`, never by hand. Its first line says that it is ready.
+Started by `wheelmark.scan.isolated`, never by hand: the limits are its last argument, and the file of another model
+than the shipped one may stand before them. Its first line says that it is ready.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ def main() -> None:
     """Serve scans until standard input ends."""
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nothing else may write between the answers
-    limits = WorkerLimits(**orjson.loads(sys.argv[1]))
-    ruleset = load_ruleset()
+    limits = WorkerLimits(**orjson.loads(sys.argv[-1]))
+    ruleset = load_ruleset(*map(Path, sys.argv[1:-1]))
     load_salvage()  # what is imported late would be imported under the limits
     sys.setrecursionlimit(RECURSION_LIMIT)
     without_network = confine(limits)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,14 +13,20 @@ from wheelmark.dist import Bounds
 from wheelmark.scan.bounds import MIB, ScanBounds
 from wheelmark.scan.contents import read_contents
 from wheelmark.scan.facts import Facts
-from wheelmark.scan.flow import shown_layers
+from wheelmark.scan.features import Features, features_of
+from wheelmark.scan.flow import printable, shown_layers
 from wheelmark.scan.gather import gather
-from wheelmark.scan.report import Finding, Report, Verdict
-from wheelmark.scan.ruleset import RuleSet
-from wheelmark.scan.verdict import score_of, verdict_of
+from wheelmark.scan.reasons import reasons_for
+from wheelmark.scan.report import Finding, Reason, Report, Severity, Tactic, Verdict
+from wheelmark.scan.rule import MAX_EVIDENCE
+from wheelmark.scan.ruleset import TAKEN_TOGETHER, RuleSet
+from wheelmark.scan.verdict import decisive, joined_score, verdict_of
 
 MAX_FINDINGS_OF_RULE = 25
 MAX_REASON = 500
+TOGETHER_MESSAGE = (
+    "No rule says it by itself; taken together, what the file does and how it is made is what malware is like."
+)
 
 # Tighter than what an upload may be: members are only read in part, but every compressed byte is gone through.
 ARCHIVE_BOUNDS = Bounds(max_member_bytes=2048 * MIB, max_total_bytes=4096 * MIB)
@@ -39,22 +47,71 @@ def scan_file(path: Path, *, filename: str | None = None, ruleset: RuleSet, boun
 def scan_stream(stream: BinaryIO, *, filename: str, ruleset: RuleSet, bounds: ScanBounds) -> Report:
     """Scan one distribution that is open for reading and can seek. As `scan_file`."""
     started = time.perf_counter()
+    examination = examine(stream, filename=filename, ruleset=ruleset, bounds=bounds)
+    report = report_on(examination, ruleset)
+    return replace(report, elapsed_ms=round((time.perf_counter() - started) * 1000, 1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examination:
+    """Everything that was seen in one distribution, before it is weighed."""
+
+    filename: str
+    sha256: str
+    facts: Facts
+    findings: tuple[Finding, ...]
+    features: Features
+
+
+def examine(stream: BinaryIO, *, filename: str, ruleset: RuleSet, bounds: ScanBounds) -> Examination:
+    """Gather facts, apply the rules, take the features. Training and scanning share this."""
     sha256 = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]  # BinaryIO lacks readinto in typeshed
     stream.seek(0)
     contents = read_contents(stream, filename=filename, bounds=bounds, archive_bounds=ARCHIVE_BOUNDS)
     facts = gather(contents, filename=filename, bounds=bounds, patterns=ruleset.patterns)
     findings = judge(facts, ruleset, max_findings=bounds.max_findings)
-    reason = "; ".join(facts.gaps)[:MAX_REASON] or None
+    features = features_of(facts, findings)
+    return Examination(filename=filename, sha256=sha256, facts=facts, findings=findings, features=features)
+
+
+def report_on(examination: Examination, ruleset: RuleSet) -> Report:
+    """What rules and model make of an examination. `elapsed_ms` is 0."""
+    model, findings = ruleset.model, examination.findings
+    gaps = "; ".join(examination.facts.gaps)[:MAX_REASON] or None
+    score = joined_score(findings, examination.features, model)
+    verdict = verdict_of(score, model, complete=gaps is None)
+    reasons: tuple[Reason, ...] = ()
+    threshold = model.malicious if score >= model.malicious else model.suspicious
+    if score >= threshold:
+        reasons = reasons_for(model, examination.features, threshold, {rule.id: rule for rule in ruleset.rules})
+        if reasons and not decisive(findings, model):
+            findings = (_taken_together(reasons, verdict), *findings)
     return Report(
-        file=filename,
-        sha256=sha256,
-        verdict=verdict_of(findings, complete=reason is None),
-        score=score_of(findings),
+        file=examination.filename,
+        sha256=examination.sha256,
+        verdict=verdict,
+        score=round(score, 4),
         findings=findings,
-        elapsed_ms=round((time.perf_counter() - started) * 1000, 1),
+        elapsed_ms=0.0,
         ruleset=ruleset.version,
-        incomplete_reason=reason,
-        layers=shown_layers(facts.layers),
+        incomplete_reason=gaps,
+        model=model.version,
+        reasons=reasons,
+        layers=shown_layers(examination.facts.layers),
+    )
+
+
+def _taken_together(reasons: Sequence[Reason], verdict: Verdict) -> Finding:
+    """The model's own finding, where no rule decided: what it rests on, at the place of its weightiest reason."""
+    first = next((reason for reason in reasons if reason.member), reasons[0])
+    return Finding(
+        rule=TAKEN_TOGETHER,
+        severity=Severity.CRITICAL if verdict is Verdict.MALICIOUS else Severity.MEDIUM,
+        member=first.member,
+        line=first.line,
+        message=TOGETHER_MESSAGE,
+        evidence=printable("; ".join(reason.what for reason in reasons))[:MAX_EVIDENCE],
+        tactic=Tactic.EXECUTION,
     )
 
 

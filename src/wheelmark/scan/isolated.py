@@ -47,10 +47,15 @@ class IsolatedScanner:
     Safe to share between threads, which then take turns; whoever wants scans in parallel makes several.
     """
 
-    def __init__(self, limits: WorkerLimits | None = None, *, command: Sequence[str] | None = None) -> None:
-        """`command` replaces the child's command line; it gets the limits as its last argument."""
+    def __init__(
+        self, limits: WorkerLimits | None = None, *, command: Sequence[str] | None = None, model: Path | None = None
+    ) -> None:
+        """`model` is the file of another model than the shipped one, for benchmarks.
+
+        `command` replaces the child's command line; it gets the limits as its last argument.
+        """
         self._limits = limits or WorkerLimits()
-        self._command = tuple(command or (sys.executable, *_CHILD))
+        self._command = tuple(command or (sys.executable, *_CHILD, *([] if model is None else [str(model)])))
         self._child: _Child | None = None
         self._ruleset = ""
         self._lock = threading.Lock()

@@ -113,6 +113,17 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """One thing that the model counts for its score, in words."""
+
+    what: str  # one clause for people
+    effect: float  # its share of the whole case, 0 to 1
+    member: str = ""  # where to look; "" when it speaks of the whole distribution
+    line: int = 0  # 1-based; 0 when it speaks of the whole member
+    needed: bool = False  # one of a smallest set without which the verdict would have been milder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """What one scan of one file says. Everything but `elapsed_ms` is a function of the bytes and the rule set."""
 
@@ -122,12 +133,14 @@ class Report:
     score: float  # 0 (nothing found) to 1
     findings: tuple[Finding, ...]
     elapsed_ms: float
-    ruleset: str  # version of the rule set
+    ruleset: str  # version of the rule set, which includes the model's
     incomplete_reason: str | None = None
     layers: tuple[DecodedLayer, ...] = ()  # what decoded code says, a few of them, in excerpts
+    model: str = ""  # version of the model; "" for a report of a time before there was one
+    reasons: tuple[Reason, ...] = ()  # what the score rests on, the weightiest first; none for a benign file
 
     def to_json(self, *, with_context: bool = False) -> bytes:
-        """One line of JSON without a newline; `incomplete_reason` only when there is one.
+        """One line of JSON without a newline; `incomplete_reason` and `reasons` only when there are any.
 
         The names of the fields are fixed: scripts and other tools read them. `with_context` adds the `tactic`,
         `context` and `flow` of each finding and the decoded layers, so that `from_json` gives back the same report.
@@ -140,7 +153,10 @@ class Report:
             "findings": [_finding_to_mapping(finding, with_context) for finding in self.findings],
             "elapsed_ms": self.elapsed_ms,
             "ruleset": self.ruleset,
+            "model": self.model,
         }
+        if self.reasons:
+            document["reasons"] = [_reason_to_mapping(reason) for reason in self.reasons]
         if self.incomplete_reason is not None:
             document["incomplete_reason"] = self.incomplete_reason
         if with_context:
@@ -149,7 +165,7 @@ class Report:
 
     @classmethod
     def from_json(cls, line: bytes) -> Report:
-        """The report that `to_json` wrote. Raises: ValueError when the line is anything else."""
+        """The report that `to_json` wrote, now or before there was a model. Raises: ValueError for anything else."""
         try:
             document = orjson.loads(line)
             reason = document.get("incomplete_reason")
@@ -163,6 +179,8 @@ class Report:
                 ruleset=_text(document["ruleset"]),
                 incomplete_reason=None if reason is None else _text(reason),
                 layers=tuple(_layer_from_mapping(each) for each in document.get("layers", ())),
+                model=_text(document.get("model", "")),
+                reasons=tuple(_reason_from_mapping(each) for each in document.get("reasons", ())),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"expected a report as one JSON object, got {line[:80]!r}") from error
@@ -186,10 +204,31 @@ def _finding_to_mapping(finding: Finding, with_context: bool) -> dict[str, objec
     return document
 
 
+def _reason_to_mapping(reason: Reason) -> dict[str, object]:
+    return {
+        "what": reason.what,
+        "effect": reason.effect,
+        "member": reason.member,
+        "line": reason.line,
+        "needed": reason.needed,
+    }
+
+
+def _reason_from_mapping(document: Mapping[str, object]) -> Reason:
+    return Reason(
+        what=_text(document["what"]),
+        effect=_share(document["effect"]),
+        member=_text(document["member"]),
+        line=_number(document["line"]),
+        needed=document["needed"] is True,
+    )
+
+
 def _finding_from_mapping(document: Mapping[str, object]) -> Finding:
     tactic, context, flow = document.get("tactic"), document.get("context"), document.get("flow", ())
     if not isinstance(flow, (list, tuple)):
         raise TypeError(f"expected a list of steps, got {flow!r}")
+    tactic, context = document.get("tactic"), document.get("context")
     return Finding(
         rule=_text(document["rule"]),
         severity=Severity(_text(document["severity"])),
@@ -245,3 +284,9 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"expected text, got {value!r}")
     return value
+
+
+def _share(value: object) -> float:
+    if not isinstance(value, (int, float)):
+        raise TypeError(f"expected a share, got {value!r}")
+    return float(value)

@@ -9,28 +9,35 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
+from pathlib import Path
 
 from wheelmark.scan import rules as builtin
+from wheelmark.scan.model import Model, load_model, shipped_model
 from wheelmark.scan.patterns import Patterns
 from wheelmark.scan.rule import Rule, RuleState
 
 ENTRY_POINT_GROUP = "wheelmark.rules"
-ENGINE_VERSION = 1  # rises when facts or verdicts change without any rule's change
+ENGINE_VERSION = 2  # rises when facts or verdicts change without any rule's change
+TAKEN_TOGETHER = "taken-together"  # the id of what no rule says by itself: the model's own finding
 _ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """Rules in the order of their ids, their compiled patterns, and a version that says which rules these are."""
+    """Rules in the order of their ids, their compiled patterns, the model that weighs what they find, and a version.
+
+    The version says which rules and which model these are.
+    """
 
     rules: tuple[Rule, ...]
+    model: Model = field(default_factory=shipped_model)
     version: str = field(init=False)
     patterns: Patterns = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         ids = [rule.id for rule in self.rules]
         for identifier in ids:
-            if _ID.fullmatch(identifier) is None:
+            if _ID.fullmatch(identifier) is None or identifier == TAKEN_TOGETHER:
                 raise RuntimeError(f"expected a rule id of words joined by hyphens, got {identifier!r}")
         if len(set(ids)) != len(ids):
             repeated = sorted({identifier for identifier in ids if ids.count(identifier) > 1})
@@ -42,8 +49,8 @@ class RuleSet:
             sorted((rule for rule in self.rules if rule.state is not RuleState.DISABLED), key=lambda rule: rule.id)
         )
         object.__setattr__(self, "rules", ordered)
-        names = "\n".join(f"{rule.id} {rule.version} {rule.state}" for rule in ordered)
-        digest = hashlib.sha256(names.encode()).hexdigest()[:12]
+        names = [f"{rule.id} {rule.version} {rule.state}" for rule in ordered]
+        digest = hashlib.sha256("\n".join([*names, self.model.version]).encode()).hexdigest()[:12]
         object.__setattr__(self, "version", f"{ENGINE_VERSION}.{len(ordered)}-{digest}")
         object.__setattr__(self, "patterns", Patterns([(rule.id, rule.yara) for rule in ordered if rule.yara]))
 
@@ -73,6 +80,6 @@ def plugin_rules() -> tuple[Rule, ...]:
     return tuple(found)
 
 
-def load_ruleset() -> RuleSet:
-    """The built-in rules and those of all plug-ins."""
-    return RuleSet((*builtin_rules(), *plugin_rules()))
+def load_ruleset(model: Path | None = None) -> RuleSet:
+    """The built-in rules and those of all plug-ins; `model` is the file of another model than the shipped one."""
+    return RuleSet((*builtin_rules(), *plugin_rules()), shipped_model() if model is None else load_model(model))

