@@ -10,6 +10,7 @@ from wheelmark.client.fetching import Fetcher, Kind
 from wheelmark.errors import Untrusted, WheelmarkError
 
 TIMESTAMP_NAME = "/timestamp.json"
+REQUESTED = ("page", "metadata", "provenance", "file")
 
 
 class Counters:
@@ -21,7 +22,7 @@ class Counters:
         self._incidents: Counter[tuple[str, str]] = Counter()
 
     def request(self, kind: str) -> None:
-        """One answer was wanted: page, metadata or file."""
+        """One answer was wanted: page, file or what lies beside it."""
         with self._lock:
             self._requests[kind] += 1
 
@@ -37,8 +38,8 @@ class Counters:
         lines = _family(
             "wheelmark_proxy_requests_total",
             "counter",
-            "Pages, core metadata and files that were asked for.",
-            ((f'{{kind="{kind}"}}', requests.get(kind, 0)) for kind in ("page", "metadata", "file")),
+            "Pages, files, core metadata and provenance that were asked for.",
+            ((f'{{kind="{kind}"}}', requests.get(kind, 0)) for kind in REQUESTED),
         )
         lines += _family(
             "wheelmark_proxy_withheld_total",
