@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 
 from wheelmark.client.fetching import Fetcher, Kind
 from wheelmark.errors import Untrusted, WheelmarkError
@@ -67,18 +67,20 @@ class Counters:
 
 
 class CountingFetcher:
-    """A `Fetcher` that counts how often a timestamp was asked for."""
+    """A `Fetcher` that counts how often a timestamp was asked for; the real one is opened at the first request."""
 
-    def __init__(self, fetcher: Fetcher) -> None:
-        self._fetcher = fetcher
+    def __init__(self, open_fetcher: Callable[[], Fetcher]) -> None:
+        self._open = open_fetcher
+        self._fetcher: Fetcher | None = None
         self._lock = threading.Lock()
         self.refreshes = 0
 
     def stream(self, url: str, kind: Kind) -> Generator[bytes]:
         """See `Fetcher.stream`."""
-        if url.endswith(TIMESTAMP_NAME):
-            with self._lock:
-                self.refreshes += 1
+        with self._lock:
+            if self._fetcher is None:
+                self._fetcher = self._open()
+            self.refreshes += url.endswith(TIMESTAMP_NAME)
         return self._fetcher.stream(url, kind)
 
 
