@@ -33,7 +33,7 @@ COMMANDS: dict[str, Command] = {
     "run": Command("wheelmark.client.command:main_run", "run any tool so that it sees only the verified index"),
     "pip": Command("wheelmark.client.command:main_pip", "run pip against the verified index"),
     "uv": Command("wheelmark.client.command:main_uv", "run uv against the verified index"),
-    "proxy": Command("wheelmark.client.command:main_proxy", "a verifying index on this machine, for any tool"),
+    "proxy": Command("wheelmark.client.service:main", "a verifying index on this machine, for any tool"),
     "trust": Command("wheelmark.server.commands.trust:main", "keys, signatures and the state of the repository"),
     "admin": Command("wheelmark.server.commands.admin:main", "users, tokens, flags, backup"),
 }

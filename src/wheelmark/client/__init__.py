@@ -10,7 +10,8 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from wheelmark.client.fetching import Fetcher, HttpFetcher, Kind, Limits
+    from wheelmark.client.fetching import Fetcher, Kind, Limits
+    from wheelmark.client.http_fetcher import HttpFetcher
     from wheelmark.client.proxy import VerifyingProxy
     from wheelmark.client.verifier import Verifier
     from wheelmark.client.walk import WalkSummary, verify_repository
@@ -28,7 +29,7 @@ __all__ = [
 
 _HOMES = {
     "Fetcher": "fetching",
-    "HttpFetcher": "fetching",
+    "HttpFetcher": "http_fetcher",
     "Kind": "fetching",
     "Limits": "fetching",
     "Verifier": "verifier",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain
@@ -16,6 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from wheelmark import __version__
+from wheelmark.client.address import IndexAddress
 from wheelmark.client.counting import Counters
 from wheelmark.client.incidents import Incidents
 from wheelmark.client.sources import OwnedPage, Sources
@@ -35,6 +37,18 @@ WRITE_BUFFER_BYTES = 64 * 1024
 # For what is refused or away. Not 5xx, which pip and uv repeat for many seconds; not 401, 403 or 404, which uv
 # takes for "not here, look elsewhere". uv stops at any other 4xx, pip treats the page as missing.
 WITHHELD = HTTPStatus.FAILED_DEPENDENCY
+PROVENANCE_TYPE = "application/vnd.pypi.integrity.v1+json"  # of the public index's Integrity API
+
+Route = tuple[str, ...]  # ("simple", name), or ("file" or what lies beside it, sha256, filename)
+_BESIDE = {".metadata": "metadata", ".provenance": "provenance"}
+
+
+def stored_route(sha256: str, name: str) -> Route:
+    """What the last two parts of a file's address ask for: the file, or its core metadata or provenance."""
+    for suffix, kind in _BESIDE.items():
+        if name.endswith(suffix):
+            return (kind, sha256, name.removesuffix(suffix))
+    return ("file", sha256, name)
 
 
 class LoopbackServer(ThreadingHTTPServer):
@@ -120,8 +134,8 @@ class VerifiedHandler(BaseHTTPRequestHandler):
         asked = f"{self.command} {self.path[:200]!r}"
         self.withhold(Untrusted(f"expected requests to the verified index only, got {asked}", code="egress"))
 
-    def answer_page(self, page: ProjectPage | None, name: str) -> None:
-        """The page in the form that the client wants, or 404."""
+    def answer_page(self, page: ProjectPage | None, name: str, address: IndexAddress) -> None:
+        """The page in the form that the client wants, as the index at `address` would say it, or 404."""
         self.server.counters.request("page")
         media_type = negotiate(self.headers.get("Accept"))
         if media_type is None:
@@ -130,16 +144,28 @@ class VerifiedHandler(BaseHTTPRequestHandler):
             self.answer_text(HTTPStatus.NOT_FOUND, f"the index has no project {name}: proven by its signed metadata")
         else:
             render = render_page_json if media_type is MediaType.JSON else render_page_html
-            self.answer_bytes(media_type, render(page))
+            self.answer_bytes(media_type, render(_with_provenance_at(address, page)))
 
-    def answer_metadata(self, owned: OwnedPage, file: SimpleFile) -> None:
-        """The core metadata of a listed file, whole and verified."""
-        self.server.counters.request("metadata")
-        self.answer_bytes("application/octet-stream", owned.source.verifier().metadata(file))
+    def answer_listed(self, kind: str, owned: OwnedPage, file: SimpleFile) -> None:
+        """A listed file or what lies beside it, verified; 404 when its page says that there is no such thing."""
+        sha256 = {
+            "file": file.sha256,
+            "metadata": file.core_metadata_sha256,
+            "provenance": file.provenance_sha256,
+        }[kind]
+        if sha256 is None:
+            self.answer_text(HTTPStatus.NOT_FOUND, f"no verified page lists {kind} of {file.filename}")
+            return
+        self.server.counters.request(kind)
+        if kind == "metadata":
+            self.answer_bytes("application/octet-stream", owned.source.verifier().metadata(file))
+        elif kind == "provenance":
+            self.answer_bytes(PROVENANCE_TYPE, owned.source.verifier().provenance(file))
+        else:
+            self._answer_file(owned, file)
 
-    def answer_file(self, owned: OwnedPage, file: SimpleFile) -> None:
+    def _answer_file(self, owned: OwnedPage, file: SimpleFile) -> None:
         """The whole file, whatever range was asked for: a part of it cannot be verified (RFC 9110 § 14.2 allows it)."""
-        self.server.counters.request("file")
         if self.command == "HEAD":
             self._start(HTTPStatus.OK, "application/octet-stream", file.size)
             return
@@ -192,6 +218,17 @@ class VerifiedHandler(BaseHTTPRequestHandler):
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
+
+
+def _with_provenance_at(address: IndexAddress, page: ProjectPage) -> ProjectPage:
+    """The page with provenance named where we answer for it: elsewhere it would be asked for around us."""
+    if all(file.provenance_sha256 is None for file in page.files):
+        return page
+    files = (
+        file if file.provenance_sha256 is None else replace(file, provenance_url=address.provenance_url(file))
+        for file in page.files
+    )
+    return replace(page, files=tuple(files))
 
 
 def as_ours(error: Exception) -> WheelmarkError:

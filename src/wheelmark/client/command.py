@@ -1,12 +1,11 @@
-"""`wheelmark run`, `wheelmark pip`, `wheelmark uv` and `wheelmark proxy`.
+"""`wheelmark run`, `wheelmark pip` and `wheelmark uv`: a child that sees only the verified indexes.
 
 Exit status: the child's own when nothing was withheld from it; 3 when something was refused; 1 when an index could
-not be reached or read. Imports that take long (python-tuf) happen while the child is already starting.
+not be reached or read. Imports that take long (python-tuf, urllib3) happen while the child is already starting.
 """
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 import shutil
@@ -17,36 +16,20 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
-from urllib.parse import urljoin
 
-from wheelmark.client.address import IndexAddress
-from wheelmark.client.anchor import trusted_root
-from wheelmark.client.counting import CountingFetcher
 from wheelmark.client.environment import WayOut, child_environment, uv_project, uv_proxy_fault
-from wheelmark.client.fetching import HttpFetcher
 from wheelmark.client.forward import ForwardProxy, Gate
-from wheelmark.client.incidents import Incident, Incidents
+from wheelmark.client.incidents import Incidents
+from wheelmark.client.indexes import EXIT_FAILED, EXIT_REFUSED, VerifiedIndex, reporting, verified_indexes
 from wheelmark.client.installers import PIP, UV, Installer, argument_faults
-from wheelmark.client.lean import without_signing_backends
-from wheelmark.client.options import IndexChoice, Options, options, parser, split
-from wheelmark.client.patience import limits_from
-from wheelmark.client.proxy import VerifyingProxy
-from wheelmark.client.sources import Source, Sources
-from wheelmark.errors import Refused, Unavailable, Untrusted, WheelmarkError
+from wheelmark.client.options import Options, options, parser, split
+from wheelmark.client.sources import Sources
+from wheelmark.errors import Refused, WheelmarkError
 
-if TYPE_CHECKING:
-    from wheelmark.client.verifier import Verifier
-
-EXIT_FAILED = 1
-EXIT_REFUSED = 3
 STOP_SECONDS = 10.0  # for a child to end after it was interrupted
-KEEP_FRESH_SECONDS = 60.0  # between looks at the timestamp that nobody asked for
-PROBE_NAME = "wheelmark-proxy-start"
 
 _FENCED = """\
 own options come before those of {name}; everything from the first other word on belongs to {name}:
@@ -64,29 +47,23 @@ _RUN_HELP = (
     "everything after -- is the command:\n"
     "  wheelmark run --index https://index.example.org/simple/ -- poetry install\n\n" + _CLOSED
 )
-_PROXY_HELP = "set the printed variables for any tool; /healthz and /metrics say how it is"
 
 Main = Callable[[Sequence[str]], int]
 
 
 def main_run(argv: Sequence[str]) -> int:
     """Run any command so that it sees only the verified indexes; return the exit status."""
-    return _reporting(lambda: _run_any(argv))
+    return reporting(lambda: _run_any(argv))
 
 
 def main_pip(argv: Sequence[str]) -> int:
     """Run pip against the verified indexes; return the exit status."""
-    return _reporting(lambda: _run_installer(PIP, argv, "install demo"))
+    return reporting(lambda: _run_installer(PIP, argv, "install demo"))
 
 
 def main_uv(argv: Sequence[str]) -> int:
     """Run uv against the verified indexes; return the exit status."""
-    return _reporting(lambda: _run_installer(UV, argv, "pip install demo"))
-
-
-def main_proxy(argv: Sequence[str]) -> int:
-    """Serve the verified indexes on this machine until interrupted; return the exit status."""
-    return _reporting(lambda: _run_proxy(argv))
+    return reporting(lambda: _run_installer(UV, argv, "pip install demo"))
 
 
 def _run_any(argv: Sequence[str]) -> int:
@@ -99,7 +76,7 @@ def _run_any(argv: Sequence[str]) -> int:
     program = shutil.which(command[0])
     if program is None:
         raise Refused.because("no-program", command[0][:200], "expected a program on the PATH, got none")
-    return _run_child(_indexes(given), given, [program, *command[1:]], {})
+    return _run_child(verified_indexes(given), given, [program, *command[1:]], {})
 
 
 def _run_installer(installer: Installer, argv: Sequence[str], example: str) -> int:
@@ -107,7 +84,7 @@ def _run_installer(installer: Installer, argv: Sequence[str], example: str) -> i
     usage = f"wheelmark {installer.name} [options] {installer.name} arguments"
     epilog = _INSTALLER_HELP.format(name=installer.name, example=example)
     given = options(parser(installer.name, usage, epilog, tunnels=False), own)
-    indexes = _indexes(given)
+    indexes = verified_indexes(given)
     prefixes = [url for index in indexes for url in (index.address.simple_url, index.files_url)]
     if faults := argument_faults(installer, arguments, own=prefixes):
         raise Refused(faults)
@@ -119,7 +96,7 @@ def _run_installer(installer: Installer, argv: Sequence[str], example: str) -> i
 
 
 def _run_child(
-    indexes: Sequence[_Index],
+    indexes: Sequence[VerifiedIndex],
     given: Options,
     command: Sequence[str],
     extra: dict[str, str],
@@ -155,96 +132,6 @@ def _run_child(
         return status
     print(worst.line(), file=sys.stderr)
     return EXIT_REFUSED if worst.refused else EXIT_FAILED
-
-
-def _run_proxy(argv: Sequence[str]) -> int:
-    given = options(parser("proxy", "wheelmark proxy [options]", _PROXY_HELP, tunnels=False), argv)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    incidents = Incidents(lambda incident: print(incident.line(), file=sys.stderr, flush=True))
-    indexes = _indexes(given)
-    sources = Sources([index.source for index in indexes])
-
-    def refreshes() -> int:
-        return sum(index.fetcher.refreshes for index in indexes)
-
-    with VerifyingProxy(sources, incidents, port=given.port, refreshes=refreshes) as proxy:
-        _look(sources, proxy)
-        print(f"verifying {', '.join(index.choice.url for index in indexes)}", file=sys.stderr)
-        print(f"PIP_INDEX_URL={proxy.url}simple/ UV_DEFAULT_INDEX={proxy.url}simple/", flush=True)
-        while not stop.wait(KEEP_FRESH_SECONDS):
-            try:
-                _look(sources, proxy)
-            except Untrusted as error:
-                proxy.incidents.add(error)
-                proxy.counters.incident(error)
-    worst = incidents.worst()
-    return EXIT_REFUSED if worst is not None and worst.refused else 0
-
-
-def _look(sources: Sources, proxy: VerifyingProxy) -> None:
-    """Ask every index for its newest timestamp: at the start, so that a wrong root or address shows now and not at
-    the first install, and from time to time, so that the first request after a pause need not wait.
-
-    An index that is away is said and counted, but is no reason to end: it comes back.
-
-    Raises:
-        Untrusted: it answers, and not as its root says.
-    """
-    try:
-        sources.page(PROBE_NAME)
-    except Unavailable as error:
-        proxy.incidents.add(error)
-        proxy.counters.incident(error)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Index:
-    choice: IndexChoice
-    address: IndexAddress
-    source: Source
-    fetcher: CountingFetcher
-
-    @property
-    def files_url(self) -> str:
-        """Below which its files lie."""
-        return urljoin(self.address.simple_url, "../files/")
-
-
-def _indexes(given: Options) -> list[_Index]:
-    """Settles the roots now, where a person can be asked; the rest is left for when it is needed."""
-    made = [_index(choice, given.directory) for choice in given.indexes]
-    if len({index.address for index in made}) < len(made):
-        raise Refused.because("index-twice", "index", "expected every index once, got the same address twice")
-    Sources([index.source for index in made])  # namespaces are read now, before anything runs
-    return made
-
-
-def _index(choice: IndexChoice, state: Path) -> _Index:
-    address = IndexAddress.parse(choice.url)
-    directory = state / "indexes" / hashlib.sha256(address.simple_url.encode()).hexdigest()[:32]
-    fetcher = CountingFetcher(HttpFetcher(limits_from(os.environ)))
-    ask = _ask if sys.stdin.isatty() and sys.stderr.isatty() else None
-    root = trusted_root(choice.root, address, directory, fetcher=fetcher, ask=ask)
-
-    def open_verifier() -> Verifier:
-        with without_signing_backends():  # half of the start, where boto3 is installed
-            from wheelmark.client.verifier import Verifier
-
-        return Verifier(address.simple_url, root, directory, fetcher=fetcher, notify=_notice)
-
-    return _Index(
-        choice=choice,
-        address=address,
-        source=Source(open_verifier, namespaces=choice.namespaces),
-        fetcher=fetcher,
-    )
-
-
-def _notice(text: str) -> None:
-    """What a person should know though nothing is refused."""
-    print(f"wheelmark: notice: {' '.join(text.split())}", file=sys.stderr, flush=True)
 
 
 def _warm_up(sources: Sources, incidents: Incidents) -> None:
@@ -323,27 +210,3 @@ def _program(installer: Installer) -> list[str]:
     if found is None:
         raise Refused.because("no-installer", installer.name, f"expected {installer.name} on the PATH, got none")
     return [found]
-
-
-def _ask(index_url: str, fingerprint: str) -> bool:
-    groups = " ".join(fingerprint[start : start + 8] for start in range(0, len(fingerprint), 8))
-    print(
-        f"first contact with {index_url}\nthe sha256 of its root is\n  {groups}\n"
-        "Compare it with what the operators of the index give you by another way.",
-        file=sys.stderr,
-    )
-    print("Is it the same? [yes/no] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() == "yes"
-
-
-def _reporting(run: Callable[[], int]) -> int:
-    """The exit status, with what stopped us before the child ran said in the one line that scripts look for."""
-    try:
-        return run()
-    except (Refused, Untrusted) as error:
-        line = Incident(error).line() if isinstance(error, Untrusted) else f"wheelmark: refused: {error}"
-        print(line, file=sys.stderr)
-        return EXIT_REFUSED
-    except WheelmarkError as error:
-        print(Incident(error).line(), file=sys.stderr)
-        return EXIT_FAILED

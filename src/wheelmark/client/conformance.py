@@ -21,7 +21,8 @@ from wheelmark.errors import Untrusted, WheelmarkError
 with without_signing_backends():
     from tuf.api.metadata import Metadata, Root, TargetFile  # type: ignore[attr-defined]  # tuf re-exports silently
 
-    from wheelmark.client.fetching import Fetcher, HttpFetcher, download
+    from wheelmark.client.fetching import Fetcher, download
+    from wheelmark.client.http_fetcher import HttpFetcher
     from wheelmark.client.metadata import TrustedMetadata, converted_errors
 
 # Not `*.json`: the suite reads every such file of the folder as trusted metadata.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 
 from wheelmark.client.fetching import Fetcher, Kind
 from wheelmark.errors import Untrusted, WheelmarkError
 
 TIMESTAMP_NAME = "/timestamp.json"
+REQUESTED = ("page", "metadata", "provenance", "file")
 
 
 class Counters:
@@ -21,7 +22,7 @@ class Counters:
         self._incidents: Counter[tuple[str, str]] = Counter()
 
     def request(self, kind: str) -> None:
-        """One answer was wanted: page, metadata or file."""
+        """One answer was wanted: page, file or what lies beside it."""
         with self._lock:
             self._requests[kind] += 1
 
@@ -37,8 +38,8 @@ class Counters:
         lines = _family(
             "wheelmark_proxy_requests_total",
             "counter",
-            "Pages, core metadata and files that were asked for.",
-            ((f'{{kind="{kind}"}}', requests.get(kind, 0)) for kind in ("page", "metadata", "file")),
+            "Pages, files, core metadata and provenance that were asked for.",
+            ((f'{{kind="{kind}"}}', requests.get(kind, 0)) for kind in REQUESTED),
         )
         lines += _family(
             "wheelmark_proxy_withheld_total",
@@ -66,18 +67,20 @@ class Counters:
 
 
 class CountingFetcher:
-    """A `Fetcher` that counts how often a timestamp was asked for."""
+    """A `Fetcher` that counts how often a timestamp was asked for; the real one is opened at the first request."""
 
-    def __init__(self, fetcher: Fetcher) -> None:
-        self._fetcher = fetcher
+    def __init__(self, open_fetcher: Callable[[], Fetcher]) -> None:
+        self._open = open_fetcher
+        self._fetcher: Fetcher | None = None
         self._lock = threading.Lock()
         self.refreshes = 0
 
     def stream(self, url: str, kind: Kind) -> Generator[bytes]:
         """See `Fetcher.stream`."""
-        if url.endswith(TIMESTAMP_NAME):
-            with self._lock:
-                self.refreshes += 1
+        with self._lock:
+            if self._fetcher is None:
+                self._fetcher = self._open()
+            self.refreshes += url.endswith(TIMESTAMP_NAME)
         return self._fetcher.stream(url, kind)
 
 

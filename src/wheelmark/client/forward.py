@@ -15,7 +15,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
-from wheelmark.client.answers import LoopbackServer, VerifiedHandler, as_ours
+from wheelmark.client.answers import LoopbackServer, Route, VerifiedHandler, as_ours, stored_route
 from wheelmark.client.incidents import Incidents
 from wheelmark.client.sources import OwnedPage, Source, Sources
 from wheelmark.client.tunnel import splice
@@ -53,6 +53,7 @@ class Origin(NamedTuple):
 class Gate:
     """One index under its own address."""
 
+    address: IndexAddress
     origin: Origin
     simple_path: str  # ends in a slash
     files_path: str
@@ -65,20 +66,18 @@ class Gate:
         if origin is None:
             raise Refused.because("index-address", "index", f"expected an http address, got {address.simple_url!r}")
         files_url = urljoin(address.simple_url, "../files/")
-        return cls(origin, urlsplit(address.simple_url).path, urlsplit(files_url).path, source)
+        return cls(address, origin, urlsplit(address.simple_url).path, urlsplit(files_url).path, source)
 
-    def asked(self, path: str) -> tuple[str, ...] | None:
-        """What a path asks of this index: ("simple", name), ("file" or "metadata", sha256, filename), or None."""
+    def asked(self, path: str) -> Route | None:
+        """What a path asks of this index; None for anything that we do not serve."""
         if path.startswith(self.simple_path):
             match [unquote(part) for part in path.removeprefix(self.simple_path).split("/")]:
                 case [name] | [name, ""] if is_normalized(name):
                     return ("simple", name)
         if path.startswith(self.files_path):
             match [unquote(part) for part in path.removeprefix(self.files_path).split("/")]:
-                case [sha256, filename] if filename.endswith(".metadata"):
-                    return ("metadata", sha256, filename.removesuffix(".metadata"))
                 case [sha256, filename]:
-                    return ("file", sha256, filename)
+                    return stored_route(sha256, filename)
         return None
 
 
@@ -152,7 +151,7 @@ class _ForwardHandler(VerifiedHandler):
             case _:
                 self.answer_text(HTTPStatus.NOT_FOUND, "only projects' pages and the files that they list are served")
 
-    def _answer_page(self, routes: Sequence[tuple[Gate, tuple[str, ...]]], path: str, name: str) -> None:
+    def _answer_page(self, routes: Sequence[tuple[Gate, Route]], path: str, name: str) -> None:
         gate = routes[0][0]
         if not path.endswith("/"):
             # The addresses in the page are relative to the one with the slash.
@@ -163,20 +162,15 @@ class _ForwardHandler(VerifiedHandler):
         if owned is not None and owned.source is not gate.source:
             # It is another index's: whether this one has it, too, is not looked at.
             owned = None
-        self.answer_page(None if owned is None else owned.page, name)
+        self.answer_page(None if owned is None else owned.page, name, gate.address)
 
     def _answer_stored(self, sources: Sequence[Source], kind: str, sha256: str, filename: str) -> None:
-        """A file or its core metadata, wherever its address was learnt: from a page, or from a lock file."""
+        """A file or what lies beside it, wherever its address was learnt: from a page, or from a lock file."""
         owned = self.server.sources.page_of_file(filename)
         file = None if owned is None else owned.file(sha256, filename)
         if owned is None or file is None or owned.source not in sources:
             raise Untrusted(f"{filename}: {_unlisted(owned, sha256, sources)}", code="unlisted")
-        if kind == "file":
-            self.answer_file(owned, file)
-        elif file.core_metadata_sha256 is None:
-            self.answer_text(HTTPStatus.NOT_FOUND, f"no verified page lists core metadata of {filename}")
-        else:
-            self.answer_metadata(owned, file)
+        self.answer_listed(kind, owned, file)
 
 
 class _PlainHandler(_ForwardHandler):

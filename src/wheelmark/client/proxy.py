@@ -11,7 +11,16 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from wheelmark.client.answers import LOOPBACK, WITHHELD, LoopbackServer, VerifiedHandler, as_ours
+from wheelmark.client.address import IndexAddress
+from wheelmark.client.answers import (
+    LOOPBACK,
+    WITHHELD,
+    LoopbackServer,
+    Route,
+    VerifiedHandler,
+    as_ours,
+    stored_route,
+)
 from wheelmark.client.incidents import Incidents
 from wheelmark.client.sources import Source, Sources
 from wheelmark.dist import is_normalized
@@ -23,18 +32,14 @@ __all__ = ["WITHHELD", "Route", "VerifyingProxy", "parse_path"]
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-Route = tuple[str, ...]  # ("simple", name) · ("file", sha256, filename) · ("metadata", sha256, filename)
-
 
 def parse_path(path: str) -> Route | None:
     """What a request path asks for; None for anything that we do not serve."""
     match [unquote(part) for part in path.split("/")]:
         case ["", "simple", name] | ["", "simple", name, ""] if is_normalized(name):
             return ("simple", name)
-        case ["", "files", sha256, filename] if filename.endswith(".metadata"):
-            return ("metadata", sha256, filename.removesuffix(".metadata"))
         case ["", "files", sha256, filename]:
-            return ("file", sha256, filename)
+            return stored_route(sha256, filename)
     return None
 
 
@@ -53,6 +58,7 @@ class VerifyingProxy(LoopbackServer):
         merged = sources if isinstance(sources, Sources) else Sources([Source(sources)])
         super().__init__(_Handler, merged, incidents, port=port, strict=strict)
         self._refreshes = refreshes
+        self.address = IndexAddress(f"{self.url}simple/")
 
     def verifier(self) -> Verifier:
         """The verifier of the first index, made once; call it early in a thread of its own."""
@@ -104,7 +110,7 @@ class _Handler(VerifiedHandler):
         match route:
             case ("simple", name):
                 owned = self.server.sources.page(name)
-                self.answer_page(None if owned is None else owned.page, name)
+                self.answer_page(None if owned is None else owned.page, name, self.server.address)
             case (kind, sha256, filename):
                 self._answer_stored(kind, sha256, filename)
             case _:
@@ -115,9 +121,5 @@ class _Handler(VerifiedHandler):
         file = None if owned is None else owned.file(sha256, filename)
         if owned is None or file is None:
             self.answer_text(HTTPStatus.NOT_FOUND, f"no verified page lists {filename} with that sha256")
-        elif kind == "file":
-            self.answer_file(owned, file)
-        elif file.core_metadata_sha256 is None:
-            self.answer_text(HTTPStatus.NOT_FOUND, f"no verified page lists core metadata of {filename}")
         else:
-            self.answer_metadata(owned, file)
+            self.answer_listed(kind, owned, file)

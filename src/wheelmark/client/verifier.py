@@ -31,7 +31,8 @@ from wheelmark.client.checks import (
     provenance_sha256,
 )
 from wheelmark.client.content import ContentCache
-from wheelmark.client.fetching import Fetcher, HttpFetcher, HttpStatus, Kind, download
+from wheelmark.client.fetching import Fetcher, HttpStatus, Kind, download
+from wheelmark.client.http_fetcher import HttpFetcher
 from wheelmark.client.metadata import TrustedMetadata
 from wheelmark.dist import NormalizedName, is_normalized
 from wheelmark.errors import Refused

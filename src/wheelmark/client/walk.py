@@ -19,7 +19,8 @@ from tuf.api.metadata import Metadata, Snapshot, TargetFile, Targets  # type: ig
 from tuf.ngclient import Updater, UpdaterConfig  # type: ignore[attr-defined]  # tuf re-exports without saying so
 
 from wheelmark.client.address import IndexAddress
-from wheelmark.client.fetching import Fetcher, HttpFetcher
+from wheelmark.client.fetching import Fetcher
+from wheelmark.client.http_fetcher import HttpFetcher
 from wheelmark.client.metadata import converted_errors
 from wheelmark.client.tuf_fetcher import TufFetcher
 from wheelmark.client.verifier import Verifier, utc_now

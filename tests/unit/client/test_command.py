@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from support.repository import SignedRepository
 from wheelmark.client import command
-from wheelmark.client.command import _ask, _wait, main_pip, main_proxy, main_run, main_uv
+from wheelmark.client.command import _wait, main_pip, main_run, main_uv
+from wheelmark.client.indexes import ask_person
+from wheelmark.client.service import main as main_proxy
 
 INDEX = "https://index.example.org/simple/"
 
@@ -53,7 +56,7 @@ def test_only_a_whole_yes_is_one(
     typed: str, yes: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(typed))
-    assert _ask(INDEX, "ab" * 32) is yes
+    assert ask_person(INDEX, "ab" * 32) is yes
     assert "abababab abababab" in capsys.readouterr().err
 
 
@@ -64,14 +67,41 @@ def test_status_of_the_installer_is_passed_through(code: str, status: int) -> No
     assert _wait(subprocess.Popen([sys.executable, "-c", code])) == status
 
 
-def test_commands_listen_without_importing_python_tuf_or_django() -> None:
-    # Both take longer to import than the proxy may take to start.
+LISTENING = {"wheelmark", "packaging", "orjson"}
+VERIFYING = LISTENING | {"tuf", "securesystemslib", "cryptography", "urllib3", "filelock"}
+# Parts of cryptography, and a decompressor that urllib3 takes where there is one.
+PERHAPS = {"_cffi_backend", "_openssl", "backports"}
+OPEN_A_VERIFIER = """
+from pathlib import Path
+from wheelmark.client.options import options, parser
+from wheelmark.client.indexes import verified_indexes
+given = options(parser("proxy", "", "", tunnels=False), sys.argv[1:])
+[index] = verified_indexes(given)
+index.source.verifier()
+"""
+
+
+def imported(code: str, *arguments: str) -> set[str]:
+    """The top-level modules, besides the standard library's, that a new process has after this code."""
     code = (
-        "import sys; import wheelmark.client.command\n"
-        "print([name for name in ('tuf', 'securesystemslib', 'django', 'zstandard') if name in sys.modules])"
+        "import sys; before = set(sys.modules)\n"  # what the environment itself starts, as an editable install does
+        f"{code}\nprint(*(set(sys.modules) - before))"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "[]"
+    run = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    return {name.partition(".")[0] for name in run.stdout.split()} - sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("module", ["command", "service"])
+def test_commands_listen_before_they_import_what_takes_long(module: str) -> None:
+    # python-tuf and urllib3 take longer to import than all the rest.
+    assert imported(f"import wheelmark.client.{module}") == LISTENING
+
+
+def test_verifier_imports_no_more_than_it_needs(tmp_path: Path) -> None:
+    (tmp_path / "root.json").write_bytes(SignedRepository().root_bytes)
+    options = ["--index", INDEX, "--root", str(tmp_path / "root.json"), "--state", str(tmp_path)]
+    # An installed boto3 alone would double the start of the proxy.
+    assert imported(OPEN_A_VERIFIER, *options) - PERHAPS == VERIFYING
 
 
 def test_run_without_a_command_or_with_one_that_is_not_there_starts_nothing(

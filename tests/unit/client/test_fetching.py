@@ -15,7 +15,8 @@ import zstandard
 
 from support.repository import Answer, IndexServer, SignedRepository
 from wheelmark.client import HttpFetcher, Kind, Limits
-from wheelmark.client.fetching import ATTEMPTS, CHUNK_BYTES, HttpStatus, _redirected, download
+from wheelmark.client.fetching import CHUNK_BYTES, HttpStatus, download
+from wheelmark.client.http_fetcher import ATTEMPTS, _redirected
 from wheelmark.errors import Unavailable, Untrusted
 
 REPOSITORY = SignedRepository()

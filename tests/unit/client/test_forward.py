@@ -24,6 +24,7 @@ from wheelmark.client.sources import Source
 from wheelmark.simple import MediaType, SimpleFile, parse_page_json
 
 JSON = {"Accept": MediaType.JSON.value}
+PROVENANCE = b'{"version":1,"attestation_bundles":[]}'
 SECURE = "https://index.example.org/simple/"
 SECOND = "https://second.example.org/pypi/simple/"
 
@@ -88,8 +89,8 @@ def setup(tmp_path: Path) -> Iterator[Setup]:
     file = repositories[0].add_wheel("demo", filler=200_000)
     repositories[0].add_wheel("plain-only")
     repositories[1].add_wheel("demo")  # belongs to the first index: never seen
-    repositories[1].add_wheel("secure-only")
-    repositories[2].add_wheel("acme-tools")
+    repositories[1].add_wheel("secure-only", provenance=PROVENANCE)
+    repositories[2].add_wheel("acme-tools", provenance=PROVENANCE)
     repositories[0].add_wheel("acme-tools")  # a squatter: the name is the third index's
     with ExitStack() as stack:
         servers, gates = [], []
@@ -124,6 +125,31 @@ def test_https_index_answers_under_its_own_name_and_path(setup: Setup) -> None:
     [file] = parse_page_json(page.body, expected_name="acme-tools").files
     assert setup.ask(f"https://second.example.org/pypi/files/{file.sha256}/{file.filename}").status == 200
     assert setup.incident() is None
+
+
+def test_provenance_is_named_and_served_at_the_indexs_own_address(setup: Setup) -> None:
+    page = setup.ask(f"{SECOND}acme-tools/", headers=JSON)
+    [file] = parse_page_json(page.body, expected_name="acme-tools").files
+    expected = f"https://second.example.org/pypi/files/{file.sha256}/{file.filename}.provenance"
+    assert file.provenance_url == expected
+    reply = setup.ask(expected)
+    assert (reply.status, reply.body) == (200, PROVENANCE)
+    assert setup.incident() is None
+
+
+def test_changed_provenance_ends_the_run(setup: Setup) -> None:
+    [file] = setup.repositories[1].page_files["secure-only"].values()
+    setup.servers[1].hostile = lambda path, true: flipped(true) if true and path.endswith(".provenance") else None
+    url = f"https://index.example.org/files/{file.sha256}/{file.filename}.provenance"
+    assert (setup.ask(url).status, setup.incident()) == (WITHHELD, "file")
+    assert setup.ask(f"{setup.plain.index_url}demo/").status == WITHHELD
+
+
+def test_provenance_of_a_file_that_its_page_does_not_list_ends_the_run(setup: Setup) -> None:
+    hidden = setup.repositories[1].add_wheel("secure-only", "2.0", provenance=PROVENANCE)  # stored, not published
+    url = f"https://index.example.org/files/{hidden.sha256}/{hidden.filename}.provenance"
+    assert (setup.ask(url).status, setup.incident()) == (WITHHELD, "unlisted")
+    assert not [path for path in setup.servers[1].requests if path.startswith("/files/")]
 
 
 def test_one_connection_carries_many_requests(setup: Setup) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from support.repository import IndexServer, SignedRepository, flipped
+from support.repository import Answer, IndexServer, SignedRepository, flipped
 from wheelmark.client import Verifier, VerifyingProxy
 from wheelmark.client.incidents import Incidents
 from wheelmark.client.proxy import WITHHELD, parse_path
@@ -19,6 +19,7 @@ from wheelmark.errors import Unavailable
 from wheelmark.simple import MediaType, SimpleFile, parse_page_json
 
 JSON = {"Accept": MediaType.JSON.value}
+PROVENANCE = b'{"version":1,"attestation_bundles":[]}'
 
 
 @dataclass
@@ -75,6 +76,7 @@ def setup(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setup]:
         ("/files/00/demo-1.0.tar.gz", ("file", "00", "demo-1.0.tar.gz")),
         ("/files/00/demo-1.0%2Blocal.tar.gz", ("file", "00", "demo-1.0+local.tar.gz")),
         ("/files/00/demo-1.0-py3-none-any.whl.metadata", ("metadata", "00", "demo-1.0-py3-none-any.whl")),
+        ("/files/00/demo-1.0.tar.gz.provenance", ("provenance", "00", "demo-1.0.tar.gz")),
         ("/files/00/", ("file", "00", "")),
         ("/tuf/timestamp.json", None),
     ],
@@ -140,9 +142,55 @@ def test_core_metadata_is_served_beside_the_file(setup: Setup) -> None:
     assert (reply.status, reply.body) == (200, setup.repository.objects[f"{file_path(setup.file)}.metadata"])
 
 
-@pytest.mark.parametrize("suffix", ["", ".metadata"])
+def attested(setup: Setup, version: str = "2.0") -> SimpleFile:
+    """A published file with provenance, beside the one without."""
+    file = setup.repository.add_wheel("demo", version, provenance=PROVENANCE)
+    setup.repository.publish()
+    return file
+
+
+def test_page_names_provenance_where_the_proxy_answers_for_it(setup: Setup) -> None:
+    file = attested(setup)
+    expected = f"{setup.proxy.url}files/{file.sha256}/{file.filename}.provenance"
+    page = parse_page_json(setup.ask("/simple/demo/", headers=JSON).body, expected_name="demo")
+    assert [one.provenance_url for one in page.files] == [None, expected]
+    assert setup.ask("/simple/demo/").body.count(f'data-provenance="{expected}"'.encode()) == 1
+    reply = setup.ask(expected.removeprefix(setup.proxy.url.rstrip("/")))
+    assert (reply.status, reply.body) == (200, PROVENANCE)
+    assert reply.headers["Content-Type"] == "application/vnd.pypi.integrity.v1+json"
+    assert setup.proxy.incidents.worst() is None
+    assert 'wheelmark_proxy_requests_total{kind="provenance"} 1' in setup.proxy.metrics()
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [(PROVENANCE.replace(b"1", b"2"), "file"), (b"", "file"), (Answer(404), "http-status"), (Answer(200), "file")],
+    ids=["changed", "empty", "missing", "nothing"],
+)
+def test_provenance_that_is_not_what_the_page_names_is_withheld(
+    setup: Setup, answer: Answer | bytes, code: str
+) -> None:
+    file = attested(setup)
+    setup.server.hostile = lambda path, _: answer if path.endswith(".provenance") else None
+    reply = setup.ask(f"{file_path(file)}.provenance")
+    assert reply.status == WITHHELD
+    assert reply.body.startswith(b"wheelmark: ")
+    worst = setup.proxy.incidents.worst()
+    assert worst is not None
+    assert worst.error.code == code
+
+
+def test_file_whose_page_names_no_provenance_has_none_though_the_index_offers_one(setup: Setup) -> None:
+    path = f"{file_path(setup.file)}.provenance"
+    setup.repository.objects[path] = PROVENANCE
+    reply = setup.ask(path)
+    assert (reply.status, b"no verified page lists provenance" in reply.body) == (404, True)
+    assert path not in setup.server.requests
+
+
+@pytest.mark.parametrize("suffix", ["", ".metadata", ".provenance"])
 def test_file_that_the_page_does_not_list_is_not_found_though_the_index_has_it(setup: Setup, suffix: str) -> None:
-    hidden = setup.repository.add_wheel("demo", "2.0")  # added, not published
+    hidden = setup.repository.add_wheel("demo", "2.0", provenance=PROVENANCE)  # added, not published
     reply = setup.ask(file_path(hidden) + suffix)
     assert reply.status == 404
     assert b"no verified page lists" in reply.body
