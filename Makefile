@@ -58,7 +58,8 @@ services: setup-dev $(TOOLS)/.stamp
 	$(BIN)/python tools/services.py $(LANES)
 
 # The TUF project's own suite, from a checkout (it is in no registry): make conformance SUITE=../tuf-conformance
-# It wants one executable, hence the written one; beside it lies no list of expected failures. Nothing is written into SUITE.
+# It wants one executable, hence the written one; beside it lies no list of expected failures. Its configuration is named,
+# or pytest would look upwards from every path, the executable's too, and take ours. Nothing is written into SUITE.
 conformance: setup
 	test -d "$(SUITE)/tuf_conformance" || { echo "expected a checkout: make conformance SUITE=…/tuf-conformance"; exit 2; }
 	command -v faketime >/dev/null || apt-get install -y -qq --no-install-recommends faketime
@@ -67,8 +68,8 @@ conformance: setup
 	printf '#!%s\nimport sys\nfrom wheelmark.client.conformance import main\nsys.exit(main())\n' \
 		"$(abspath $(BIN))/python" >$(CONFORMANCE)/client
 	chmod +x $(CONFORMANCE)/client
-	$(CONFORMANCE)/bin/python -m pytest -q -p no:cacheprovider "$(SUITE)/tuf_conformance" \
-		--entrypoint "$(abspath $(CONFORMANCE))/client"
+	PYTHONDONTWRITEBYTECODE=1 $(CONFORMANCE)/bin/python -m pytest -q -p no:cacheprovider -c "$(SUITE)/pyproject.toml" \
+		"$(SUITE)/tuf_conformance" --entrypoint "$(abspath $(CONFORMANCE))/client"
 
 # The peers have an environment of their own: their dependencies are none of ours.
 $(PEERS)/.stamp: $(UV)
