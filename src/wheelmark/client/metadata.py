@@ -125,7 +125,12 @@ class TrustedMetadata:
             return again()
 
     def _look_up(self, target_path: str) -> TargetFile | None:
-        updater = self._fresh_updater()
+        try:
+            updater = self._fresh_updater()
+        except UnsignedMetadataError:
+            # Perhaps a ceremony was applied between two requests: no next root yet, then a timestamp under its key.
+            # Begin once more from the root; what is really signed by a stranger is refused the second time, too.
+            updater = self._new_updater()
         try:
             return updater.get_targetinfo(target_path)
         except DownloadHTTPError:

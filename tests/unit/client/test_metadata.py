@@ -10,11 +10,12 @@ from shutil import rmtree
 
 import pytest
 from filelock import FileLock
+from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]  # re-exported without saying so
 
 from support.repository import Answer, IndexServer, SignedRepository
 from wheelmark.client import HttpFetcher, Verifier, metadata
 from wheelmark.client.metadata import FRESH_SECONDS, MAX_UPDATER_SECONDS, TrustedMetadata
-from wheelmark.errors import Unavailable
+from wheelmark.errors import Unavailable, Untrusted
 
 DEMO = "simple/demo/index.json"
 
@@ -96,6 +97,47 @@ def test_deleted_bin_of_a_superseded_snapshot_leads_back_to_the_timestamp(setup:
     found = setup.metadata.find(DEMO)
     assert found is not None
     assert found.length == len(setup.repository.pages["demo"])
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["new client", "returning client"])
+def test_key_changed_between_the_root_and_the_timestamp_leads_back_to_the_root(setup: Setup, known: bool) -> None:
+    if known:
+        setup.requests_of()
+        setup.elapsed += FRESH_SECONDS * 2
+    early = {"/tuf/2.root.json"}
+
+    def ceremony_meanwhile(path: str, true: bytes | None) -> Answer | None:
+        if path not in early:
+            return None
+        early.clear()  # asked once too early: answered as before the ceremony, which is applied then
+        setup.repository.rotate_key("timestamp")
+        setup.repository.add_wheel("demo", "2.0")
+        setup.repository.publish()
+        return Answer(404)
+
+    setup.repository.add_wheel("demo", "1.1")
+    setup.repository.publish()
+    setup.server.hostile = ceremony_meanwhile
+    found = setup.metadata.find(DEMO)
+    assert not early
+    assert found is not None
+    assert found.length == len(setup.repository.pages["demo"])
+
+
+def test_timestamp_of_a_stranger_is_refused_after_one_more_look(setup: Setup) -> None:
+    setup.requests_of()
+    setup.elapsed += FRESH_SECONDS * 2
+    true_signer = setup.repository.signers["timestamp"]
+    setup.repository.signers["timestamp"] = CryptoSigner.generate_ed25519()
+    setup.repository.publish()
+    before = len(setup.server.requests)
+    with pytest.raises(Untrusted) as refused:
+        setup.metadata.find(DEMO)
+    assert refused.value.code == "signature"
+    assert setup.server.requests[before:].count("/tuf/2.root.json") == 2
+    setup.repository.signers["timestamp"] = true_signer
+    setup.repository.publish()
+    assert setup.metadata.find(DEMO) is not None
 
 
 def test_deleted_page_of_a_superseded_snapshot_leads_back_to_the_timestamp(setup: Setup, tmp_path: Path) -> None:
