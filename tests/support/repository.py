@@ -48,13 +48,21 @@ YEAR = timedelta(days=365)
 class SignedRepository:
     """What lies on the server, by path, and the keys to sign it. Change it, then `publish()`."""
 
-    def __init__(self) -> None:
-        self.signers = {role: CryptoSigner.generate_ed25519() for role in ROLES}
+    def __init__(
+        self,
+        *,
+        signer: Callable[[str], CryptoSigner] = lambda _: CryptoSigner.generate_ed25519(),
+        lifetime: timedelta = YEAR,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """`signer` makes the key of a role; with one that always makes the same, and a still clock, so do all bytes."""
+        self._new_signer, self._lifetime, self._clock = signer, lifetime, clock
+        self.signers = {role: signer(role) for role in ROLES}
         self.co_signers: dict[str, list[CryptoSigner]] = {}  # by role: more keys for a threshold above one
         self.objects: dict[str, bytes] = {}
         self.pages: dict[str, bytes] = {}  # what is signed; may be set to anything
         self.page_files: dict[str, dict[str, SimpleFile]] = {}
-        self.expires_in: dict[str, timedelta] = {}  # by role, a year unless said
+        self.expires_in: dict[str, timedelta] = {}  # by role, `lifetime` unless said
         self._versions = dict.fromkeys(("root", "targets", "bins", "snapshot", "timestamp"), 0)
         self._bins: dict[str, tuple[int, bytes]] = {}
         self.root = Root(expires=self._expires("root"), consistent_snapshot=True)
@@ -158,7 +166,7 @@ class SignedRepository:
 
     def require_two(self, role: str) -> None:
         """A second key and threshold 2 for a top-level role, by a new root; what is published then has both."""
-        second = CryptoSigner.generate_ed25519()
+        second = self._new_signer(f"{role} 2")
         self.co_signers[role] = [second]
         self.root.add_key(second.public_key, role)
         self.root.roles[role].threshold = 2
@@ -167,7 +175,7 @@ class SignedRepository:
     def rotate_key(self, role: str) -> None:
         """Another key for a top-level role, by a new root."""
         self.root.revoke_key(self.signers[role].public_key.keyid, role)
-        self.signers[role] = CryptoSigner.generate_ed25519()
+        self.signers[role] = self._new_signer(f"{role} next")
         self.root.add_key(self._key(role), role)
         self.publish_root()
 
@@ -194,7 +202,7 @@ class SignedRepository:
         return self.signers[role].public_key
 
     def _expires(self, role: str) -> datetime:
-        return datetime.now(UTC).replace(microsecond=0) + self.expires_in.get(role, YEAR)
+        return self._clock().replace(microsecond=0) + self.expires_in.get(role, self._lifetime)
 
     def _next(self, role: str) -> int:
         self._versions[role] += 1
