@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from support.attack_suite import ATTACKS
 from support.attack_suite.document import tables, written
+from support.attack_suite.lanes import REPRESENTATIVES, SEEN_BY_INSTALLERS, Lane, lanes
+from support.attack_suite.ways import Way
 
 # What a suite of attacks on an index must have (TUF specification § 1.5.2, PEP 458 appendix A, and ours).
 FAMILIES = (
@@ -27,3 +29,17 @@ def test_every_family_of_attacks_has_a_row_and_every_row_its_own_name() -> None:
     names = [attack.name for attacks in ATTACKS.values() for attack in attacks]
     assert len(names) == len(set(names))
     assert [family for family in FAMILIES if not any(name.startswith(family) for name in names)] == []
+
+
+def test_every_row_meets_both_tools_and_one_of_them_in_every_run() -> None:
+    for attack in (attack for attacks in ATTACKS.values() for attack in attacks):
+        assert {way.tool for way in lanes(attack)} == {"pip", "uv"}, attack
+        assert Lane.TEST in lanes(attack).values(), attack
+
+
+def test_every_way_is_tried_with_each_kind_of_answer() -> None:
+    names = {attack.name for attacks in ATTACKS.values() for attack in attacks}
+    assert set(REPRESENTATIVES) | SEEN_BY_INSTALLERS <= names
+    tried = {way: [a.name for rows in ATTACKS.values() for a in rows if way in lanes(a)] for way in Way}
+    for way, rows in tried.items():
+        assert len(rows) >= 7, way

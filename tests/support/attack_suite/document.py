@@ -1,4 +1,4 @@
-"""The table of `docs/explanation/attacks.md`, from the rows that are run.
+"""The tables of `docs/explanation/attacks.md`, from the rows that are run.
 
 PYTHONPATH=src:tests python -m support.attack_suite.document    # writes it into the page
 """
@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from support.attack_suite import ATTACKS
+from support.attack_suite.lanes import ATTACKS, Lane, lanes
 from support.attack_suite.model import Attack
+from support.attack_suite.ways import Way
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "explanation" / "attacks.md"
 BEGIN = "<!-- the tables below are written by tests/support/attack_suite/document.py -->"
@@ -16,8 +17,14 @@ END = "<!-- end of the tables -->"
 _TITLES = {
     "metadata": "Old, mixed and forged metadata",
     "transport": "Too much, too slow, too little, and lies",
-    "content": "Other software, stripped warnings, tricks with names",
+    "content": "Other software, other dependencies, stripped warnings",
+    "names": "Tricks with names, and other indexes",
 }
+_HEADS = {
+    Way.UV: "`uv`", Way.PIP: "`pip`", Way.RUN_UV: "`run`, uv", Way.RUN_PIP: "`run`, pip",
+    Way.PROXY_UV: "`proxy`, uv", Way.PROXY_PIP: "`proxy`, pip",
+}  # fmt: skip
+_SIGNS = {Lane.TEST: "●", Lane.SERVICES: "○", None: ""}
 
 
 def tables() -> str:
@@ -25,7 +32,8 @@ def tables() -> str:
     parts = []
     for family, attacks in ATTACKS.items():
         lines = [f"## {_TITLES[family]}", "", f"Run by `tests/attacks/test_mirror_{family}.py`.", ""]
-        lines += ["| attack | the attacker has | what the client does |", "|---|---|---|"]
+        heads = ["attack", "the attacker has", "what the client does", *_HEADS.values()]
+        lines += [f"| {' | '.join(heads)} |", f"|{'---|' * 3}{':-:|' * len(_HEADS)}"]
         parts.append("\n".join([*lines, *map(_line, attacks)]))
     return "\n\n".join(parts)
 
@@ -43,7 +51,13 @@ def write() -> None:
 
 
 def _line(attack: Attack) -> str:
-    return f"| {attack.name} | {attack.attacker} | {attack.outcome} |"
+    tried = lanes(attack)
+    cells = [attack.name, attack.attacker, attack.outcome]
+    if attack.needs_fence:
+        signs = [_SIGNS[tried.get(way)] if way.is_fence else "–" for way in _HEADS]
+    else:
+        signs = [_SIGNS[tried.get(way)] for way in _HEADS]
+    return f"| {' | '.join([*cells, *signs])} |"
 
 
 if __name__ == "__main__":
