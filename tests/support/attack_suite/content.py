@@ -11,9 +11,12 @@ from support.attack_suite.metadata import HASH, MIRROR
 from support.attack_suite.model import Attack, Scene
 from support.attack_suite.transport import CORE_METADATA, FILE, PAGE
 from support.client import a_wheel, core_metadata_of
-from support.hostile_mirror import Ask, do, say
+from support.hostile_mirror import Ask, Rule, do, flip, say
+from support.repository import Answer
 
 BOTH = "both online keys: what they sign is published"
+
+PAGE_OF_PART = "/simple/part/"
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -95,6 +98,18 @@ def _old_file(scene: Scene) -> None:
     old = _object(scene, "demo-1.0-py3-none-any.whl")
     scene.publish_second_version()
     scene.mirror.rules = [say(r"demo-2\.0.*\.whl$", old)]
+
+
+def _older_version_that_needs_nothing(rule: Callable[[], Rule]) -> Callable[[Scene], None]:
+    """What a resolver would go back to, if the page of the dependency had no files."""
+
+    def arrange(scene: Scene) -> None:
+        scene.repository.add_wheel("demo", "0.9")
+        scene.repository.publish()
+        scene.visit()
+        scene.mirror.rules = [rule()]
+
+    return arrange
 
 
 def _truth_that_warns(change: Change, strip: Change) -> Callable[[Scene], None]:
@@ -193,6 +208,21 @@ CONTENT = (
         advances=("timestamp.json", "snapshot.json", "bins-*.json"),
         outcome="refused: the bytes of an older file are not those of the newer one",
         says="expected [0-9]+ bytes|expected sha256",
+    ),
+    Attack(
+        name="steered to an older version: a dependency's page withheld",
+        attacker=MIRROR,
+        arrange=_older_version_that_needs_nothing(lambda: say(PAGE_OF_PART, Answer(404))),
+        outcome="ends as unavailable: a page that does not come is not a page without files",
+        says="status 200, got 404",
+        unavailable=True,
+    ),
+    Attack(
+        name="steered to an older version: a dependency's page changed",
+        attacker=MIRROR,
+        arrange=_older_version_that_needs_nothing(lambda: flip(PAGE_OF_PART)),
+        outcome=f"refused: {CHANGED}; the installer is stopped and cannot choose another version",
+        says=HASH,
     ),
     Attack(
         name="wrong software: file of another project",

@@ -29,6 +29,8 @@ REPRESENTATIVES = (
     "rollback: timestamp",
     "expired: bin",
     "rollback: page",
+    "steered to an older version: a dependency's page withheld",
+    "steered to an older version: a dependency's page changed",
     "wrong software: signed page of another project",
     "extraneous dependencies: changed .metadata",
     "arbitrary software: another file of the same length",
@@ -47,6 +49,7 @@ REPRESENTATIVES = (
 # The same for what the installer itself sees: page, core metadata, file, nothing, a way that is closed.
 SEEN_BY_INSTALLERS = frozenset({
     "rollback: page",
+    "steered to an older version: a dependency's page withheld",
     "extraneous dependencies: changed .metadata",
     "arbitrary software: another file of the same length",
     "stripped yank",

@@ -24,7 +24,7 @@ from support.hostile_mirror import HostileMirror
 from support.repository import SignedRepository
 from support.tls import Identity
 from wheelmark.client import Verifier
-from wheelmark.client.command import PROBE_NAME
+from wheelmark.client.service import PROBE_NAME
 
 PATIENCE_SECONDS = 10.0  # WHEELMARK_TIMEOUT where time is not what the row is about
 HURRY_SECONDS = 0.5  # and where it is
@@ -66,23 +66,25 @@ class Scene:
     def install(self, *words: str, patience: float = PATIENCE_SECONDS) -> Run:
         """As a user would type it, this way."""
         state = self.directory / "state"
-        environment = self._environment(patience)
-        run = install(self.way, self._own(), self.interpreter, words, state=state, environment=environment)
+        environment = self.own_environment(patience)
+        run = install(self.way, self.own_options(), self.interpreter, words, state=state, environment=environment)
         memories = list((self.directory / "state" / "indexes").iterdir())
         assert memories == [self.memory], "the command remembers elsewhere than `visit` does"
         return run
 
-    def proxy(self) -> AbstractContextManager[RunningProxy]:
+    def proxy(self, patience: float = PATIENCE_SECONDS) -> AbstractContextManager[RunningProxy]:
         """A `wheelmark proxy` that stays, for as long as the block runs."""
         state = self.directory / "state"
-        return running_proxy(self._own(), state=state, environment=self._environment(PATIENCE_SECONDS))
+        return running_proxy(self.own_options(), state=state, environment=self.own_environment(patience))
 
-    def _own(self) -> list[str]:
+    def own_options(self) -> list[str]:
+        """Index and root, as our commands take them."""
         root = self.directory / "root.json"
         root.write_bytes(self.repository.root_bytes)
         return ["--index", self.mirror.index_url, "--root", str(root)]
 
-    def _environment(self, patience: float) -> dict[str, str]:
+    def own_environment(self, patience: float) -> dict[str, str]:
+        """The variables with which our commands are started."""
         return {"WHEELMARK_TIMEOUT": str(patience), **self._trusting(), **self.environment}
 
     def _trusting(self) -> dict[str, str]:
@@ -145,13 +147,14 @@ def run_attack(attack: Attack, scene: Scene) -> None:
         run = scene.install(*words, patience=attack.patience)
     elapsed = time.monotonic() - started
     assert files_of(scene.interpreter) == installed
-    _assert_said(attack, run, scene.way)
-    _assert_stayed(attack, trusted, scene)
+    assert_said(attack, run, scene.way)
+    assert_stayed(attack, trusted, scene)
     assert elapsed < MAX_RUN_SECONDS
     assert scene.elsewhere is None or scene.elsewhere.requests == []
 
 
-def _assert_said(attack: Attack, run: Run, way: Way) -> None:
+def assert_said(attack: Attack, run: Run, way: Way) -> None:
+    """One line, of the right kind and with the right words; and the exit status."""
     if attack.says is None:
         assert (run.status, run.lines) == (1, ()), run
         return
@@ -166,7 +169,8 @@ def _assert_said(attack: Attack, run: Run, way: Way) -> None:
     assert not re.search(r'File "[^"]*/wheelmark/', run.output), run.output  # a traceback of ours
 
 
-def _assert_stayed(attack: Attack, before: dict[str, bytes], scene: Scene) -> None:
+def assert_stayed(attack: Attack, before: dict[str, bytes], scene: Scene) -> None:
+    """The trusted state is as before, but for what the row says may go forward."""
     after = scene.trusted()
     allowed = attack.advances + (FIRST_STATE if attack.newcomer else ())
     for name in before.keys() | after.keys():
