@@ -1,4 +1,4 @@
-"""A scene for each test of the attack suite, with each installer."""
+"""A scene for each test of the attack suite, in each way."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from pathlib import Path
 import pytest
 
 from support.attack_suite.model import Scene, a_scene, files_of
+from support.attack_suite.ways import Way
 from support.client import new_environment
 
 
-@pytest.fixture(params=["pip", "uv"])
-def tool(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+@pytest.fixture(params=[Way.UV, Way.RUN_PIP], ids=str)
+def way(request: pytest.FixtureRequest) -> Way:
+    """The two that every promise is tried in, unless a test chooses its own: both tools, http and https."""
+    assert isinstance(request.param, Way)
+    return request.param
 
 
 class EmptyEnvironment:
@@ -41,6 +44,6 @@ def empty_environment(tmp_path_factory: pytest.TempPathFactory) -> EmptyEnvironm
 
 
 @pytest.fixture
-def scene(tool: str, tmp_path: Path, empty_environment: EmptyEnvironment) -> Iterator[Scene]:
-    with a_scene(tool, tmp_path, empty_environment.interpreter()) as made:
+def scene(way: Way, tmp_path: Path, empty_environment: EmptyEnvironment) -> Iterator[Scene]:
+    with a_scene(way, tmp_path, empty_environment.interpreter()) as made:
         yield made

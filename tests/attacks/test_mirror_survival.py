@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]  
 
 from support.attack_suite import METADATA
 from support.attack_suite.model import Scene, a_scene
+from support.attack_suite.ways import Run, Way
 from support.client import new_environment
 from support.hostile_mirror import Ask, Rule, do, flip, say, signed_anew
 from support.repository import Answer
@@ -30,24 +31,24 @@ BOTH_INSTALLED = {"demo": "1.0", "part": "1.5"}
 
 
 @pytest.fixture
-def scene(tool: str, tmp_path: Path) -> Iterator[Scene]:
+def scene(way: Way, tmp_path: Path) -> Iterator[Scene]:
     """As for the attacks, with an environment of its own: here something is installed."""
-    with a_scene(tool, tmp_path, new_environment(tmp_path / "venv")) as made:
+    with a_scene(way, tmp_path, new_environment(tmp_path / "venv")) as made:
         yield made
 
 
 def installs(scene: Scene, *words: str, versions: dict[str, str] | None = None) -> None:
     run = scene.install(*words or ("demo",))
-    assert run.returncode == 0, run
-    assert "wheelmark:" not in run.stderr
+    assert run.status == 0, run
+    assert "wheelmark:" not in run.output
     assert scene.versions() == (versions or BOTH_INSTALLED)
 
 
 def refuses(scene: Scene) -> str:
     run = scene.install("demo")
-    assert run.returncode == 3, run
+    assert run.status == 3, run
     assert scene.versions() == {}
-    return run.stderr
+    return run.output
 
 
 def once_asked_for(where: str, event: Any) -> Rule:
@@ -93,8 +94,8 @@ def test_mirror_that_was_down_is_used_again_and_nothing_was_forgotten(scene: Sce
     trusted = scene.trusted()
     with scene.mirror.away():
         run = scene.install("demo")
-    assert run.returncode == 1, run
-    assert "wheelmark: unavailable: " in run.stderr
+    assert run.status == 1, run
+    assert "wheelmark: unavailable: " in run.output
     assert (scene.versions(), scene.trusted()) == ({}, trusted)
     installs(scene)
 
@@ -176,8 +177,8 @@ def test_true_quarantine_reaches_the_installer(scene: Scene) -> None:
 
     scene.publish_page("part", quarantine)
     run = scene.install("demo")
-    assert run.returncode == 1, run
-    assert "wheelmark:" not in run.stderr
+    assert run.status == 1, run
+    assert "wheelmark:" not in run.output
     assert scene.versions() == {}
 
 
@@ -198,21 +199,21 @@ def test_wrong_delta_before_a_wrong_file_is_refused(scene: Scene) -> None:
 
 
 def test_two_installs_at_once_share_one_trusted_state(scene: Scene, tmp_path: Path) -> None:
-    other = Scene(scene.tool, scene.repository, scene.mirror, scene.directory, new_environment(tmp_path / "venv2"))
-    runs: list[subprocess.CompletedProcess[str]] = []
+    other = replace(scene, interpreter=new_environment(tmp_path / "venv2"))
+    runs: list[Run] = []
     threads = [threading.Thread(target=lambda one=one: runs.append(one.install("demo"))) for one in (scene, other)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [run.returncode for run in runs] == [0, 0], runs
+    assert [run.status for run in runs] == [0, 0], runs
     assert scene.versions() == other.versions() == BOTH_INSTALLED
 
 
 def test_trusted_state_that_another_process_has_is_waited_for(scene: Scene) -> None:
     scene.visit()
     [lock] = scene.directory.glob("state/indexes/*/metadata/.lock")
-    runs: list[subprocess.CompletedProcess[str]] = []
+    runs: list[Run] = []
     waiting = threading.Thread(target=lambda: runs.append(scene.install("demo")))
     scene.mirror.requests.clear()
     with FileLock(lock):
@@ -227,7 +228,7 @@ def test_trusted_state_that_another_process_has_is_waited_for(scene: Scene) -> N
         eventually(has_waited, seconds=60, what="an installer that waits for its answer")
         assert (runs, scene.mirror.requests) == ([], [])
     waiting.join()
-    assert runs[0].returncode == 0, runs
+    assert runs[0].status == 0, runs
     assert scene.versions() == BOTH_INSTALLED
 
 
@@ -247,7 +248,7 @@ def test_known_limit_thief_of_the_bins_key_on_the_way_makes_two_bins_of_one_vers
     # The snapshot lists bins by version only (`wheelmark.trust.metadata.snapshot_bytes` says why). So online key 1 is
     # enough for whoever also sits on the way, against clients that have not seen that bin. The threat model says so.
     interpreter = Path(sys.executable)
-    with a_scene("none", tmp_path, interpreter) as scene:
+    with a_scene(Way.UV, tmp_path, interpreter) as scene:
         if seen_before:
             scene.visit()
         repository = scene.repository

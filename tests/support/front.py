@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +15,7 @@ from types import TracebackType
 import urllib3
 
 from support.repository import flipped
-from wheelmark.client.authority import LocalAuthority
+from support.tls import HOST, Identity
 
 _PASSED_ON = ("Content-Type", "Content-Encoding", "ETag", "Location", "Vary", "Cache-Control")
 
@@ -54,16 +53,10 @@ class Front:
             self._flipped = ""
 
     def _speak_tls(self, directory: Path) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
-        authority = LocalAuthority(["localhost"], now=datetime.now(UTC))
-        path = directory / "authority.pem"
-        path.write_bytes(authority.certificate_pem)
-        self.trusting = dict.fromkeys(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT"), str(path))
-        # The handshake comes with the first read, in the connection's own thread.
-        self._server.socket = authority.context("localhost").wrap_socket(
-            self._server.socket, server_side=True, do_handshake_on_connect=False
-        )
-        self.url = f"https://localhost:{self._server.server_port}/simple/"
+        identity = Identity(directory)
+        self.trusting = identity.trusting
+        self._server.socket = identity.over(self._server.socket)
+        self.url = f"https://{HOST}:{self._server.server_port}/simple/"
 
     def _handler(self, backend: str) -> type[BaseHTTPRequestHandler]:
         front = self

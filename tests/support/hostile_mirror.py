@@ -24,6 +24,7 @@ from tuf.api.metadata import Metadata
 from tuf.api.serialization.json import JSONSerializer
 
 from support.repository import Answer, IndexServer, SignedRepository, endless, flipped
+from support.tls import Identity
 
 DRIP_SECONDS = 0.02
 BOMB_BYTES = 256 << 20  # of zeros
@@ -69,8 +70,8 @@ class Rule:
 class HostileMirror(IndexServer):
     """Serves what `repository` has, or `objects` if they are set to something else, bent by `rules`."""
 
-    def __init__(self, repository: SignedRepository) -> None:
-        super().__init__(repository, self._bent)
+    def __init__(self, repository: SignedRepository, *, identity: Identity | None = None) -> None:
+        super().__init__(repository, self._bent, identity=identity)
         self.rules: list[Rule] = []
         self.makes_deltas = False  # or else a rule about a file would leave another way to its true bytes
         self.port = self._server.server_port

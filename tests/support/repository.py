@@ -36,6 +36,7 @@ from tuf.api.metadata import (  # type: ignore[attr-defined]  # tuf re-exports w
 from tuf.api.serialization.json import JSONSerializer
 
 from support.client import a_wheel, core_metadata_of
+from support.tls import HOST, Identity
 from wheelmark.dist import NormalizedName, parse_filename
 from wheelmark.simple import ProjectPage, SimpleFile, Status, file_url, render_page_json
 
@@ -231,17 +232,23 @@ Hostile = Callable[[str, bytes | None], Answer | bytes | None]  # path, true byt
 class IndexServer:
     """Serves a repository on a free port of this machine, compressing metadata for clients that accept it."""
 
-    def __init__(self, repository: SignedRepository, hostile: Hostile | None = None) -> None:
+    def __init__(
+        self, repository: SignedRepository, hostile: Hostile | None = None, *, identity: Identity | None = None
+    ) -> None:
+        self._identity = identity  # with one, it is an https server
         self.objects: Mapping[str, bytes] = repository.objects
         self.hostile = hostile
         self.makes_deltas = False
         self.requests: list[str] = []
         self._listen(0)
-        self.origin = f"http://127.0.0.1:{self._server.server_port}"
+        scheme, host = ("http", "127.0.0.1") if identity is None else ("https", HOST)
+        self.origin = f"{scheme}://{host}:{self._server.server_port}"
         self.index_url = f"{self.origin}/simple/"
 
     def _listen(self, port: int) -> None:
         self._server = _QuietServer(("127.0.0.1", port), self._handler())
+        if self._identity is not None:
+            self._server.socket = self._identity.over(self._server.socket)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 
     def __enter__(self) -> IndexServer:

@@ -37,6 +37,7 @@ WRITE_BUFFER_BYTES = 64 * 1024
 # For what is refused or away. Not 5xx, which pip and uv repeat for many seconds; not 401, 403 or 404, which uv
 # takes for "not here, look elsewhere". uv stops at any other 4xx, pip treats the page as missing.
 WITHHELD = HTTPStatus.FAILED_DEPENDENCY
+TEXT_TYPE = "text/plain; charset=utf-8"
 PROVENANCE_TYPE = "application/vnd.pypi.integrity.v1+json"  # of the public index's Integrity API
 
 Route = tuple[str, ...]  # ("simple", name), or ("file" or what lies beside it, sha256, filename)
@@ -123,11 +124,24 @@ class VerifiedHandler(BaseHTTPRequestHandler):
         self.answer_text(WITHHELD, "wheelmark: stopped after an earlier refusal")
         return True
 
-    def withhold(self, error: WheelmarkError) -> None:
-        """Note the incident, and say it to the installer too."""
+    def withhold(self, error: WheelmarkError, *, broken_off: bool = False) -> None:
+        """Note the incident, and say it to the installer too.
+
+        `broken_off` is for pages where nobody ends the installer: whatever the status, pip takes a page that does not
+        come for one without files, and chooses an older version that does not need it. An answer whose end is missing
+        (RFC 9112 § 8) makes it stop. In chunks, because older pips do not compare lengths.
+        """
         self.server.incidents.add(error)
         self.server.counters.incident(error)
-        self.answer_text(WITHHELD, f"wheelmark: {error}")
+        text = f"wheelmark: {error}"
+        if not broken_off:
+            self.answer_text(WITHHELD, text)
+            return
+        self.close_connection = True
+        self._start(WITHHELD, TEXT_TYPE, None)
+        if self.command != "HEAD":
+            body = f"{text}\n".encode(errors="replace")
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(body), body))
 
     def refuse_egress(self) -> None:
         """For a request to somebody that we do not verify."""
@@ -179,7 +193,7 @@ class VerifiedHandler(BaseHTTPRequestHandler):
         """A short answer for people."""
         # Whoever was refused may still want to send a body: the connection is of no more use.
         self.close_connection = self.close_connection or self.command not in {"GET", "HEAD"}
-        self.answer_bytes("text/plain; charset=utf-8", f"{text}\n".encode(errors="replace"), status)
+        self.answer_bytes(TEXT_TYPE, f"{text}\n".encode(errors="replace"), status)
 
     def answer_bytes(
         self,
@@ -207,10 +221,13 @@ class VerifiedHandler(BaseHTTPRequestHandler):
             self.server.counters.incident(known)
             self.close_connection = True
 
-    def _start(self, status: HTTPStatus, content_type: str, length: int, *, location: str | None = None) -> None:
+    def _start(self, status: HTTPStatus, content_type: str, length: int | None, *, location: str | None = None) -> None:
         self.send_response(status)
         self.send_header("Content-Type", content_type)
-        self.send_header("Content-Length", str(length))
+        if length is None:
+            self.send_header("Transfer-Encoding", "chunked")
+        else:
+            self.send_header("Content-Length", str(length))
         if location is not None:
             self.send_header("Location", location)
         # What an installer keeps for later it would use without asking us again.

@@ -81,12 +81,13 @@ class _Handler(VerifiedHandler):
         elif path == "/metrics":
             self.answer_bytes(METRICS_TYPE, self.server.metrics().encode())
         else:
+            route = parse_path(path)
             try:
-                self._answer(parse_path(path))
+                self._answer(route)
             except OSError:
                 raise  # the installer hung up
             except Exception as error:  # noqa: BLE001  # what nobody foresaw is withheld too, and said
-                self.withhold(as_ours(error))
+                self.withhold(as_ours(error), broken_off=route is not None and route[0] == "simple")
 
     do_HEAD = do_GET
 

@@ -1,4 +1,4 @@
-"""Attacks on what is inside: other software, other dependencies, stripped warnings, and tricks with names."""
+"""Attacks on what is inside: other software, other dependencies, stripped warnings, and pages that bind nothing."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import orjson
 from support.attack_suite.metadata import HASH, MIRROR
 from support.attack_suite.model import Attack, Scene
 from support.attack_suite.transport import CORE_METADATA, FILE, PAGE
-from support.client import a_wheel, core_metadata_of, source_that_fetches
-from support.hostile_mirror import Ask, HostileMirror, do, say, signed_anew
-from support.repository import Answer, SignedRepository
+from support.client import a_wheel, core_metadata_of
+from support.hostile_mirror import Ask, Rule, do, flip, say
+from support.repository import Answer
 
 BOTH = "both online keys: what they sign is published"
-ELSEWHERE = "another index, which has the name"
-PRIVATE = "internal-tool"
+
+PAGE_OF_PART = "/simple/part/"
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -55,7 +55,9 @@ def _page(change: Change, where: str = PAGE) -> Callable[[Scene], None]:
     return arrange
 
 
-def _signed_page(change: Change) -> Callable[[Scene], None]:
+def signed_page(change: Change) -> Callable[[Scene], None]:
+    """The index publishes the page of `demo` after `change`, signed with both online keys."""
+
     def arrange(scene: Scene) -> None:
         scene.publish_page("demo", change)
 
@@ -96,6 +98,18 @@ def _old_file(scene: Scene) -> None:
     old = _object(scene, "demo-1.0-py3-none-any.whl")
     scene.publish_second_version()
     scene.mirror.rules = [say(r"demo-2\.0.*\.whl$", old)]
+
+
+def _older_version_that_needs_nothing(rule: Callable[[], Rule]) -> Callable[[Scene], None]:
+    """What a resolver would go back to, if the page of the dependency had no files."""
+
+    def arrange(scene: Scene) -> None:
+        scene.repository.add_wheel("demo", "0.9")
+        scene.repository.publish()
+        scene.visit()
+        scene.mirror.rules = [rule()]
+
+    return arrange
 
 
 def _truth_that_warns(change: Change, strip: Change) -> Callable[[Scene], None]:
@@ -146,78 +160,13 @@ def _any_python(page: dict[str, Any]) -> None:
     del page["files"][0]["requires-python"]
 
 
-def _lists(**changes: Any) -> Change:
+def lists(**changes: Any) -> Change:
+    """The first file of the page gets these keys."""
+
     def change(page: dict[str, Any]) -> None:
         page["files"][0] |= changes
 
     return change
-
-
-def _another_index(scene: Scene, name: str) -> HostileMirror:
-    """An index of the attacker's that has the name, served without signatures, as pip and uv would read it."""
-    repository = SignedRepository()
-    file = repository.add_wheel(name, "99.0")
-    anchor = (
-        f'<!DOCTYPE html><html><body><a href="/files/{file.sha256}/{file.filename}">{file.filename}</a></body></html>'
-    )
-    repository.objects[f"/simple/{name}/"] = anchor.encode()
-    scene.elsewhere = HostileMirror(repository)
-    return scene.elsewhere
-
-
-def _by_environment(scene: Scene) -> None:
-    other = _another_index(scene, PRIVATE).index_url
-    scene.environment = {
-        "PIP_EXTRA_INDEX_URL": other,
-        "PIP_FIND_LINKS": other,
-        "UV_INDEX": other,
-        "UV_FIND_LINKS": other,
-    }
-    scene.environment["UV_EXTRA_INDEX_URL"] = other
-
-
-def _by_file(line: str) -> Callable[[Scene], None]:
-    def arrange(scene: Scene) -> None:
-        other = _another_index(scene, PRIVATE)
-        text = line.format(index=other.index_url, origin=other.origin)
-        (scene.directory / "requirements.txt").write_text(f"{text}\n{PRIVATE}\n")
-
-    return arrange
-
-
-def _pretend_it_exists(scene: Scene) -> None:
-    repository = scene.repository
-    file = repository.add_wheel(PRIVATE, "99.0")  # the bytes are there; nothing is published
-    page = orjson.loads(repository.pages[PRIVATE])
-    page["files"][0]["url"] = f"../../files/{file.sha256}/{file.filename}"
-    scene.mirror.rules = [
-        say(f"/simple/{PRIVATE}/", Answer(200, {"Content-Type": "application/json"}, orjson.dumps(page)))
-    ]
-
-
-def _forged_proof(scene: Scene) -> None:
-    """The bin as the mirror would like it: with the private name in it, under the key of strangers."""
-    repository = scene.repository
-    path = repository.bin_path(PRIVATE)
-    stranger = SignedRepository().signers["bin"]
-    forged = signed_anew(repository.objects[path], stranger, change=lambda signed_part: None)
-    scene.mirror.rules = [say(path, forged)]
-
-
-def _withheld(scene: Scene) -> None:
-    """The index has the private name; the mirror says that it has not, and another index offers it."""
-    scene.repository.add_wheel(PRIVATE, "1.0")
-    scene.repository.publish()
-    scene.visit()
-    _by_environment(scene)
-    scene.mirror.rules = [say(f"/{PRIVATE}/", Answer(404)), say(r"/\d+\.bins-", Answer(404))]
-
-
-def _build_that_fetches(scene: Scene) -> None:
-    """A source distribution whose build asks another server for something."""
-    scene.elsewhere = HostileMirror(SignedRepository())
-    scene.repository.add_file("demo-3.0.tar.gz", source_that_fetches("demo", "3.0", f"{scene.elsewhere.origin}/two"))
-    scene.repository.publish()
 
 
 CHANGED = "its hash is not that in the bin"
@@ -259,6 +208,21 @@ CONTENT = (
         advances=("timestamp.json", "snapshot.json", "bins-*.json"),
         outcome="refused: the bytes of an older file are not those of the newer one",
         says="expected [0-9]+ bytes|expected sha256",
+    ),
+    Attack(
+        name="steered to an older version: a dependency's page withheld",
+        attacker=MIRROR,
+        arrange=_older_version_that_needs_nothing(lambda: say(PAGE_OF_PART, Answer(404))),
+        outcome="ends as unavailable: a page that does not come is not a page without files",
+        says="status 200, got 404",
+        unavailable=True,
+    ),
+    Attack(
+        name="steered to an older version: a dependency's page changed",
+        attacker=MIRROR,
+        arrange=_older_version_that_needs_nothing(lambda: flip(PAGE_OF_PART)),
+        outcome=f"refused: {CHANGED}; the installer is stopped and cannot choose another version",
+        says=HASH,
     ),
     Attack(
         name="wrong software: file of another project",
@@ -343,139 +307,32 @@ CONTENT = (
         Attack(
             name=f"signed page that binds nothing: {name}",
             attacker=BOTH,
-            arrange=_signed_page(change),
+            arrange=signed_page(change),
             advances=("timestamp.json", "snapshot.json", "bins-*.json"),
             outcome=f"refused: {outcome}",
             says=says,
         )
         for name, change, outcome, says in (
-            ("file without sha256", _lists(hashes={}), "every file has its sha256", "sha256: expected a string"),
-            ("file without size", _lists(size=None), "every file has its size", "size: expected an integer"),
+            ("file without sha256", lists(hashes={}), "every file has its sha256", "sha256: expected a string"),
+            ("file without size", lists(size=None), "every file has its size", "size: expected an integer"),
             (
                 "address elsewhere",
-                _lists(url="https://elsewhere.example.invalid/demo-1.0-py3-none-any.whl"),
+                lists(url="https://elsewhere.example.invalid/demo-1.0-py3-none-any.whl"),
                 "an address follows from the hash",
                 r"url: expected \.\./\.\./files/",
             ),
             (
                 "core metadata without hash",
-                _lists(**{"core-metadata": True}),
+                lists(**{"core-metadata": True}),
                 "core metadata is named by its hash",
                 "core-metadata: expected an object",
             ),
             (
                 "provenance without hash",
-                _lists(provenance="https://index.example.org/provenance"),
+                lists(provenance="https://index.example.org/provenance"),
                 "provenance is named by its hash",
                 "expected a hash beside the provenance",
             ),
         )
-    ),
-    *(
-        Attack(
-            name=f"names: {name}",
-            attacker=BOTH,
-            arrange=_signed_page(change),
-            advances=("timestamp.json", "snapshot.json", "bins-*.json"),
-            outcome=f"refused: {outcome}",
-            says=says,
-        )
-        for name, change, outcome, says in (
-            (
-                "page in capitals",
-                lambda page: page.update(name="Demo"),
-                "not the normalized name",
-                "'demo', got 'Demo'",
-            ),
-            (
-                "page with a letter that looks the same",
-                lambda page: page.update(name="d\u0435mo"),
-                "not the normalized name",
-                "expected 'demo', got",
-            ),
-            (
-                "file with a letter that looks the same",
-                _lists(filename="d\u0435mo-1.0-py3-none-any.whl"),
-                "not a file name of this project",
-                "filename: expected",
-            ),
-            (
-                "file that normalizes to a neighbour",
-                _lists(filename="de.mo-1.0-py3-none-any.whl"),
-                "a file name must parse to the project of the page",
-                "filename: expected",
-            ),
-            (
-                "file with a way out",
-                _lists(filename="../../demo-1.0-py3-none-any.whl"),
-                "not a file name",
-                "filename: expected",
-            ),
-        )
-    ),
-    Attack(
-        name="unknown project: other indexes in the environment",
-        attacker=ELSEWHERE,
-        arrange=_by_environment,
-        words=(PRIVATE,),
-        advances=("bins-*.json",),
-        outcome="the name is proven absent: the installer fails, the other index is not asked",
-        says=None,
-    ),
-    Attack(
-        name="unknown project: an index in a requirements file",
-        attacker=ELSEWHERE,
-        arrange=_by_file("--extra-index-url {index}"),
-        words=("-r", "{directory}/requirements.txt"),
-        advances=("bins-*.json",),
-        outcome="refused: the way to any other server is closed",
-        says="expected requests to the verified index only",
-    ),
-    Attack(
-        name="unknown project: links in a requirements file",
-        attacker=ELSEWHERE,
-        arrange=_by_file("--find-links {origin}/simple/internal-tool/"),
-        words=("-r", "{directory}/requirements.txt"),
-        advances=("bins-*.json",),
-        outcome="refused: the way to any other server is closed",
-        says="expected requests to the verified index only",
-    ),
-    Attack(
-        name="unknown project: the mirror has a page",
-        attacker=MIRROR,
-        arrange=_pretend_it_exists,
-        words=(PRIVATE,),
-        outcome="the name is proven absent: the mirror's page is never asked for",
-        advances=("bins-*.json",),
-        says=None,
-    ),
-    Attack(
-        name="unknown project: a bin of strangers",
-        attacker=MIRROR,
-        arrange=_forged_proof,
-        words=(PRIVATE,),
-        newcomer=True,
-        advances=("timestamp.json", "snapshot.json", "targets.json", "bins.json"),
-        outcome="refused: the bin is not signed by its key",
-        says=r"bins-\w+ was signed by 0/1",
-    ),
-    Attack(
-        name="unknown project: known here, withheld, and offered elsewhere",
-        attacker=f"the mirror, and {ELSEWHERE}",
-        arrange=_withheld,
-        words=(PRIVATE,),
-        outcome="ends as unavailable: what is withheld is not absent, the other index is not asked",
-        says="expected its metadata|status 200, got 404",
-        unavailable=True,
-        advances=("bins-*.json",),
-    ),
-    Attack(
-        name="build that fetches",
-        attacker="the author of a source distribution",
-        arrange=_build_that_fetches,
-        words=("demo==3.0",),
-        advances=("timestamp.json", "snapshot.json", "bins-*.json"),
-        outcome="refused: the way to any other server is closed",
-        says="expected requests to the verified index only",
     ),
 )

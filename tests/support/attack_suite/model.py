@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
+import os
 import re
 import shutil
-import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import orjson
 from tuf.api.metadata import Metadata
 
-from support.client import installed_versions, run_wheelmark
+from support.attack_suite.ways import Run, RunningProxy, Way, install, running_proxy
+from support.client import installed_versions
 from support.hostile_mirror import HostileMirror
 from support.repository import SignedRepository
+from support.tls import Identity
 from wheelmark.client import Verifier
+from wheelmark.client.service import PROBE_NAME
 
 PATIENCE_SECONDS = 10.0  # WHEELMARK_TIMEOUT where time is not what the row is about
 HURRY_SECONDS = 0.5  # and where it is
@@ -32,11 +36,12 @@ FIRST_STATE = ("root.json", "root_history/1.root.json")  # what a newcomer write
 class Scene:
     """A user with one installer and an empty environment, an index that has `demo` and `part`, a mirror between."""
 
-    tool: str
+    way: Way
     repository: SignedRepository
     mirror: HostileMirror
     directory: Path
     interpreter: Path
+    identity: Identity | None = None  # of the https servers, where the way has any
     environment: dict[str, str] = field(default_factory=dict)
     elsewhere: HostileMirror | None = None  # another index of the attacker's, which nobody must ask
 
@@ -48,26 +53,42 @@ class Scene:
 
     def visit(self) -> None:
         """The user has been here before: what is published now is the trusted state."""
-        verifier = Verifier(self.mirror.index_url, self.repository.root_bytes, self.memory)
-        assert verifier.page("demo") is not None
-        assert verifier.page("part") is not None
+        with patch.dict(os.environ, self._trusting()):
+            verifier = Verifier(self.mirror.index_url, self.repository.root_bytes, self.memory)
+            if not self.way.is_fence:  # such a proxy looks at the index when it starts
+                assert verifier.page(PROBE_NAME) is None
+            assert verifier.page("demo") is not None
+            assert verifier.page("part") is not None
         for path in self.memory.iterdir():  # the trusted state, and nothing that need not be asked for again
             if path.name != "metadata":
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
-    def install(self, *words: str, patience: float = PATIENCE_SECONDS) -> subprocess.CompletedProcess[str]:
-        """`wheelmark pip|uv … install`, as a user would type it."""
-        root = self.directory / "root.json"
-        root.write_bytes(self.repository.root_bytes)
-        own = ["--index", self.mirror.index_url, "--root", str(root)]
-        python = ["--python", str(self.interpreter)]
-        command = [*python, "install"] if self.tool == "pip" else ["pip", "install", *python]
-        environment = {"WHEELMARK_TIMEOUT": str(patience), **self.environment}
+    def install(self, *words: str, patience: float = PATIENCE_SECONDS) -> Run:
+        """As a user would type it, this way."""
         state = self.directory / "state"
-        run = run_wheelmark(self.tool, *own, *command, *words, state=state, cwd=None, **environment)
+        environment = self.own_environment(patience)
+        run = install(self.way, self.own_options(), self.interpreter, words, state=state, environment=environment)
         memories = list((self.directory / "state" / "indexes").iterdir())
         assert memories == [self.memory], "the command remembers elsewhere than `visit` does"
         return run
+
+    def proxy(self, patience: float = PATIENCE_SECONDS) -> AbstractContextManager[RunningProxy]:
+        """A `wheelmark proxy` that stays, for as long as the block runs."""
+        state = self.directory / "state"
+        return running_proxy(self.own_options(), state=state, environment=self.own_environment(patience))
+
+    def own_options(self) -> list[str]:
+        """Index and root, as our commands take them."""
+        root = self.directory / "root.json"
+        root.write_bytes(self.repository.root_bytes)
+        return ["--index", self.mirror.index_url, "--root", str(root)]
+
+    def own_environment(self, patience: float) -> dict[str, str]:
+        """The variables with which our commands are started."""
+        return {"WHEELMARK_TIMEOUT": str(patience), **self._trusting(), **self.environment}
+
+    def _trusting(self) -> dict[str, str]:
+        return {} if self.identity is None else self.identity.trusting
 
     def trusted(self) -> dict[str, bytes]:
         """The trusted state: every file of the metadata directory."""
@@ -105,6 +126,7 @@ class Attack:
     says: str | None  # expression found in the one line; None: the installer fails by itself, and we say nothing
     unavailable: bool = False  # exit status 1 and "unavailable", where nothing wrong came but something did not come
     newcomer: bool = False  # has the right root and nothing else
+    needs_fence: bool = False  # is about sources that the user's own settings name, beside a proxy that stays
     advances: tuple[str, ...] = ()  # files of the trusted state that go forward, by what the attacker could truly sign
     words: tuple[str, ...] = ("demo",)
     patience: float = PATIENCE_SECONDS
@@ -125,30 +147,37 @@ def run_attack(attack: Attack, scene: Scene) -> None:
         run = scene.install(*words, patience=attack.patience)
     elapsed = time.monotonic() - started
     assert files_of(scene.interpreter) == installed
-    _assert_said(attack, run)
-    _assert_stayed(attack, trusted, scene.trusted())
+    assert_said(attack, run, scene.way)
+    assert_stayed(attack, trusted, scene)
     assert elapsed < MAX_RUN_SECONDS
     assert scene.elsewhere is None or scene.elsewhere.requests == []
 
 
-def _assert_said(attack: Attack, run: subprocess.CompletedProcess[str]) -> None:
-    lines = [line for line in run.stderr.splitlines() if line.startswith("wheelmark: ")]
+def assert_said(attack: Attack, run: Run, way: Way) -> None:
+    """One line, of the right kind and with the right words; and the exit status."""
     if attack.says is None:
-        assert (run.returncode, lines) == (1, []), run
+        assert (run.status, run.lines) == (1, ()), run
         return
     kind = "unavailable" if attack.unavailable else "refused"
-    assert (run.returncode, len(lines)) == (1 if attack.unavailable else 3, 1), run
-    assert lines[0].startswith(f"wheelmark: {kind}: "), lines[0]
-    assert re.search(attack.says, lines[0]), lines[0]
-    assert lines[0].isprintable()
-    assert not re.search(r'File "[^"]*/wheelmark/', run.stderr), run.stderr  # a traceback of ours
+    assert run.status == (1 if attack.unavailable else 3), run
+    # A proxy that stays says it for each thing that it is asked for.
+    assert len(run.lines) == 1 or (run.lines and not way.is_fence), run
+    for line in run.lines:
+        assert line.startswith(f"wheelmark: {kind}: "), line
+        assert line.isprintable()
+    assert re.search(attack.says, run.lines[0]), run.lines[0]
+    assert not re.search(r'File "[^"]*/wheelmark/', run.output), run.output  # a traceback of ours
 
 
-def _assert_stayed(attack: Attack, before: dict[str, bytes], after: dict[str, bytes]) -> None:
+def assert_stayed(attack: Attack, before: dict[str, bytes], scene: Scene) -> None:
+    """The trusted state is as before, but for what the row says may go forward."""
+    after = scene.trusted()
     allowed = attack.advances + (FIRST_STATE if attack.newcomer else ())
     for name in before.keys() | after.keys():
         if before.get(name) == after.get(name):
             continue
+        if attack.newcomer and not scene.way.is_fence and after[name] in scene.repository.objects.values():
+            continue  # the first look of a proxy that stays has verified more than the installer asked for
         assert any(fnmatch.fnmatchcase(name, pattern) for pattern in allowed), f"trusted state changed: {name}"
         if name in before:
             assert version_of(after[name]) > version_of(before[name])
@@ -168,12 +197,13 @@ def version_of(raw: bytes) -> int:
 
 
 @contextmanager
-def a_scene(tool: str, directory: Path, interpreter: Path) -> Iterator[Scene]:
+def a_scene(way: Way, directory: Path, interpreter: Path) -> Iterator[Scene]:
     """`demo` 1.0, which needs `part`, and `part` 1.5 are published; the mirror is still honest."""
     repository = SignedRepository()
     repository.add_wheel("demo", requires=["part>=1"], filler=200_000)
     repository.add_wheel("part", "1.5")
     repository.publish()
-    with HostileMirror(repository) as mirror:
+    identity = Identity(directory / "tls") if way.is_https else None
+    with HostileMirror(repository, identity=identity) as mirror:
         assert isinstance(mirror, HostileMirror)
-        yield Scene(tool, repository, mirror, directory, interpreter)
+        yield Scene(way, repository, mirror, directory, interpreter, identity)

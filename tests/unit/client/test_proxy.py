@@ -222,9 +222,24 @@ def test_small_wrong_file_gets_an_honest_status(setup: Setup) -> None:
 @pytest.mark.parametrize("setup", [False, True], indirect=True, ids=["lenient", "strict"])
 def test_only_a_strict_proxy_answers_nothing_after_a_refusal(setup: Setup) -> None:
     setup.server.hostile = lambda path, true: flipped(true) if true and "timestamp" in path else None
-    assert setup.ask("/simple/demo/").status == WITHHELD
+    with pytest.raises(http.client.IncompleteRead):
+        setup.ask("/simple/demo/")
     setup.server.hostile = None
     assert setup.ask("/simple/demo/").status == (WITHHELD if setup.proxy.strict else 200)
+
+
+def test_withheld_page_says_so_and_breaks_off(setup: Setup) -> None:
+    # pip takes any status but 200 for "no files here", and would go on with an older version.
+    setup.server.hostile = lambda path, true: flipped(true) if true and "index.json" in path else None
+    with socket.create_connection(("127.0.0.1", setup.port), 10) as connection:
+        connection.sendall(f"GET /simple/demo/ HTTP/1.1\r\nHost: 127.0.0.1:{setup.port}\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 424 ")
+    assert b"Content-Length" not in head
+    size, _, text = body.partition(b"\r\n")
+    assert text.startswith(b"wheelmark: simple/demo/index.json: expected trusted metadata")
+    assert len(text) == int(size, 16) + len(b"\r\n")  # and no last chunk
 
 
 @pytest.mark.parametrize(
