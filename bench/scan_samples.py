@@ -223,8 +223,18 @@ class GitBlobs(AbstractContextManager["GitBlobs"]):
 
 
 def fold_of(group: str) -> int:
-    """The part of a cross-validation that a family or project belongs to: by its name alone, so that more samples move none."""
+    """The part of a cross-validation that a family or project belongs to: by name, so that more samples move none."""
     return int(hashlib.sha256(group.encode()).hexdigest()[:8], 16) % FOLDS
+
+
+def drawn(samples: Iterable[Sample], at_most: int | None) -> list[Sample]:
+    """At most so many of the samples, the same ones each time, as if drawn; in the order given. None: all."""
+    everything = list(samples)
+    if at_most is None or len(everything) <= at_most:
+        return everything
+    ranked = sorted(everything, key=lambda each: hashlib.sha256(f"{each.group}/{each.filename}".encode()).digest())
+    chosen = {id(sample) for sample in ranked[:at_most]}
+    return [sample for sample in everything if id(sample) in chosen]
 
 
 def project_of(filename: str) -> str:
