@@ -28,6 +28,7 @@ from typing import IO, BinaryIO
 
 MALICIOUS = "malicious"
 BENIGN_KINDS = ("hard", "ordinary", "micro", "wide")
+FOLDS = 5  # of every cross-validation: training and judging must agree on who has seen what
 MAX_SAMPLE_BYTES = 512 * 1024 * 1024
 LISTS, MIRROR, CORPUS = "WHEELMARK_SAMPLES_LISTS", "WHEELMARK_SAMPLES_MIRROR", "WHEELMARK_SAMPLES_CORPUS"
 
@@ -54,6 +55,11 @@ class Sample:
     def malicious(self) -> bool:
         """True for a sample of malware."""
         return self.kind == MALICIOUS
+
+    @property
+    def fold(self) -> int:
+        """Which part of a cross-validation judges it."""
+        return fold_of(self.group)
 
     @property
     def form(self) -> str:
@@ -214,6 +220,21 @@ class GitBlobs(AbstractContextManager["GitBlobs"]):
         if git.stdin is None or git.stdout is None:
             raise RuntimeError("expected pipes to git, got none")
         return git.stdin, git.stdout
+
+
+def fold_of(group: str) -> int:
+    """The part of a cross-validation that a family or project belongs to: by name, so that more samples move none."""
+    return int(hashlib.sha256(group.encode()).hexdigest()[:8], 16) % FOLDS
+
+
+def drawn(samples: Iterable[Sample], at_most: int | None) -> list[Sample]:
+    """At most so many of the samples, the same ones each time, as if drawn; in the order given. None: all."""
+    everything = list(samples)
+    if at_most is None or len(everything) <= at_most:
+        return everything
+    ranked = sorted(everything, key=lambda each: hashlib.sha256(f"{each.group}/{each.filename}".encode()).digest())
+    chosen = {id(sample) for sample in ranked[:at_most]}
+    return [sample for sample in everything if id(sample) in chosen]
 
 
 def project_of(filename: str) -> str:

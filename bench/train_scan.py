@@ -3,6 +3,8 @@
     python bench/train_scan.py --cache DIR                          writes model.json
     python bench/train_scan.py --cache DIR --until-year 2023 --output FILE
                                                                     the model of an earlier time, for the temporal split
+    python bench/train_scan.py --cache DIR --without-fold 3 --output FILE
+                                                                    a model that saw nothing of this fold, to judge it
 
 Needs LightGBM and NumPy, which only the training environment has, and the samples that `scan_samples.py` describes.
 What is not in the cache is scanned first, which takes minutes. The same samples, code and versions give the same file.
@@ -45,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows.append(_row(sample, vector.values, vector.critical))
     if options.until_year is not None:
         rows = [row for row in rows if row.year is None or row.year <= options.until_year]
+    if options.without_fold is not None:
+        rows = [row for row in rows if row.fold != options.without_fold]
     margins = out_of_fold(rows)
     slope, intercept = platt(margins, [row.malicious for row in rows], [WEIGHTS[row.kind] for row in rows])
     names = feature_names(rows)
@@ -94,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cache", type=Path, required=True, metavar="DIR", help="where feature vectors are kept")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes that scan")
     parser.add_argument("--until-year", type=int, metavar="YEAR", help="only malicious samples up to this year")
+    parser.add_argument("--without-fold", type=int, metavar="N", help="without this fold's families and projects")
     parser.add_argument("--output", type=Path, default=SHIPPED, metavar="FILE", help="default: the shipped model")
     return parser
 
