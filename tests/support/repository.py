@@ -63,6 +63,8 @@ class SignedRepository:
         self.objects: dict[str, bytes] = {}
         self.pages: dict[str, bytes] = {}  # what is signed; may be set to anything
         self.page_files: dict[str, dict[str, SimpleFile]] = {}
+        self.file_targets: dict[str, TargetFile] = {}  # by path: files that are targets of their own (strict mode)
+        self.top_targets: dict[str, TargetFile] = {}  # what `targets.json` lists itself, which ours never does
         self.expires_in: dict[str, timedelta] = {}  # by role, `lifetime` unless said
         self._versions = dict.fromkeys(("root", "targets", "bins", "snapshot", "timestamp"), 0)
         self._bins: dict[str, tuple[int, bytes]] = {}
@@ -137,6 +139,8 @@ class SignedRepository:
             sha256 = hashlib.sha256(raw).hexdigest()
             self.objects[f"/tuf/targets/simple/{name}/{sha256}.index.json"] = raw
             rows[succinct.get_role_for_target(path)][path] = TargetFile(len(raw), {"sha256": sha256}, path)
+        for path, target in self.file_targets.items():
+            rows[succinct.get_role_for_target(path)][path] = target
         meta = {f"{role}.json": MetaFile(self._versions[role]) for role in ("targets", "bins")}
         for bin_name, targets in rows.items():
             version, signed = self._bins.get(bin_name, (0, b""))
@@ -182,8 +186,9 @@ class SignedRepository:
 
     def publish_delegators(self) -> None:
         """New versions of the two offline roles; the next snapshot lists them."""
-        bins = DelegatedRole("bins", [self._key("bins").keyid], 1, False, paths=["simple/*/index.json"])
-        targets = Targets(self._next("targets"), expires=self._expires("targets"))
+        everything = ["simple/*/index.json", "files/*/*"]
+        bins = DelegatedRole("bins", [self._key("bins").keyid], 1, False, paths=everything)
+        targets = Targets(self._next("targets"), expires=self._expires("targets"), targets=dict(self.top_targets))
         targets.delegations = Delegations({bins.keyids[0]: self._key("bins")}, roles={"bins": bins})
         self.objects[f"/tuf/{targets.version}.targets.json"] = self._sign(targets, "targets")
         delegator = Targets(self._next("bins"), expires=self._expires("bins"))

@@ -111,12 +111,15 @@ def _verify(index: str, root: Path, *, include_files: bool, as_json: bool) -> in
     if as_json:
         counts = {"roles": summary.roles, "pages": summary.pages, "files": summary.files, "bytes": summary.file_bytes}
         versions = {"root": summary.root_version, "snapshot": summary.snapshot_version}
-        print(json.dumps({"versions": versions, **counts, "faults": [_as_json(fault) for fault in summary.faults]}))
+        expires = {role: at.isoformat() for role, at in summary.expires.items()}
+        faults = [_as_json(fault) for fault in summary.faults]
+        print(json.dumps({"versions": versions, **counts, "expires": expires, "faults": faults}))
     else:
         print(
             f"root {summary.root_version}, snapshot {summary.snapshot_version:,}: {summary.roles:,} roles, "
             f"{summary.pages:,} project pages, {summary.files:,} files ({summary.file_bytes:,} bytes)"
         )
+        print(", ".join(f"{role} until {at:%Y-%m-%d %H:%M} UTC" for role, at in summary.expires.items()))
         for fault in summary.faults:
             print(f"! {fault}", file=sys.stderr)
         print("Everything verifies." if not summary.faults else f"{len(summary.faults):,} faults.")
