@@ -2,7 +2,7 @@
 
     python bench/run.py scan                                        as part of all benchmarks
     python bench/bench_scan.py --keep DIR [--guarddog N]            with all options; writes a page and JSON
-    python bench/bench_scan.py --keep DIR --list PATH               another list of malicious samples, by the shipped model
+    python bench/bench_scan.py --keep DIR --list PATH               other malicious samples, by the shipped model
 
 The samples are not part of the project: `bench/scan_samples.py` says what to name. The protocol, what each figure means
 and the last published figures: `docs/reference/scanner-figures.md`.
