@@ -4,6 +4,7 @@ DATA ?= data
 VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .venv-peers
+GUARDDOG := .venv-guarddog
 TOOLS := .venv-tools
 CONFORMANCE := .venv-conformance
 UV := $(BIN)/uv
@@ -77,6 +78,12 @@ $(PEERS)/.stamp: $(UV)
 	$(UV) pip install --quiet --python $(PEERS)/bin/python 'devpi-server>=6.20' 'pypiserver>=2.4'
 	touch $@
 
+# The scanner's peer.
+$(GUARDDOG)/.stamp: $(UV)
+	$(UV) venv --quiet --clear $(GUARDDOG)
+	$(UV) pip install --quiet --python $(GUARDDOG)/bin/python 'guarddog==3.2.*'
+	touch $@
+
 # The installers that `wheelmark run` is tested with, each in an environment of its own: pdm and pipx cannot share one.
 # pdm needs its `locked` extra, for hishel 2 breaks it.
 $(TOOLS)/.stamp: $(UV)
@@ -87,7 +94,8 @@ $(TOOLS)/.stamp: $(UV)
 	done
 	touch $@
 
-bench: setup-dev $(PEERS)/.stamp
+# `scan` wants samples that are not part of the project: docs/reference/scanner-figures.md says what to name.
+bench: setup-dev $(PEERS)/.stamp $(GUARDDOG)/.stamp
 	command -v wrk nginx >/dev/null || apt-get install -y -qq --no-install-recommends nginx wrk || true
 	$(BIN)/python bench/run.py $(BENCH)
 
@@ -102,4 +110,4 @@ lock: $(UV)
 	$(LOCK) --extra dev pyproject.toml --output-file requirements-dev.lock
 
 clean:
-	rm -rf $(VENV) $(PEERS) $(TOOLS) $(CONFORMANCE) docs/_build .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(PEERS) $(GUARDDOG) $(TOOLS) $(CONFORMANCE) docs/_build .mypy_cache .ruff_cache .pytest_cache

@@ -127,9 +127,13 @@ def _read(kept: Path | None, version: str) -> dict[str, PeerVerdict]:
     known = {}
     if kept is not None and kept.is_file():
         for line in kept.read_text(encoding="utf-8").splitlines():
-            document = json.loads(line)
-            if document.pop("version") == version:
-                known[document.pop("key")] = PeerVerdict(**document)
+            try:
+                document = json.loads(line)
+            except ValueError:
+                continue  # the run was cut off in the middle of this line: the file is scanned again
+            key, measured = document.pop("key"), document.pop("version")
+            if measured == version:
+                known[key] = PeerVerdict(**document)
     return known
 
 

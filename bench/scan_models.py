@@ -57,7 +57,14 @@ def _trained(path: Path, options: list[str], places: Places, keep: Path, trainer
     print(f"  training {path.stem}", file=sys.stderr, flush=True)
     named = {LISTS: str(places.lists), MIRROR: str(places.mirror), CORPUS: str(places.corpus)}
     making = path.with_suffix(".part")
-    command = [str(interpreter), str(HERE / "train_scan.py"), "--cache", str(keep / "features"), "--output", str(making)]
+    command = [
+        str(interpreter),
+        str(HERE / "train_scan.py"),
+        "--cache",
+        str(keep / "features"),
+        "--output",
+        str(making),
+    ]
     subprocess.run([*command, *options], check=True, stdout=subprocess.DEVNULL, env={**os.environ, **named})
     making.rename(path)
     return path
