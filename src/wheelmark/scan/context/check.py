@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from wheelmark.scan.context.upload import Upload
+from wheelmark.scan.flow import printable
 from wheelmark.scan.report import Severity
-from wheelmark.scan.rule import MAX_EVIDENCE, MAX_MESSAGE, RuleState, printable
+from wheelmark.scan.rule import MAX_EVIDENCE, MAX_MESSAGE, RuleState
 
 MAX_SIGNS = 10
 """Findings of one check on one upload; the gravest are kept."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 
+from wheelmark.errors import Fault, Refused
 from wheelmark.scan.context import checks as builtin
 from wheelmark.scan.context.check import Check
 from wheelmark.scan.rule import RuleState
@@ -72,11 +73,12 @@ def plugin_checks() -> tuple[Check, ...]:
 def load_checks(states: Mapping[str, RuleState] | None = None, *, lists_version: str = "") -> CheckSet:
     """The built-in checks and those of all plug-ins, with the states that the operator gives some of them.
 
-    Raises: RuntimeError when a state is given for a check that there is not: a misspelled id must not go unnoticed.
+    Raises: Refused when a state is given for a check that there is not: a misspelled id must not go unnoticed.
     """
     checks = (*builtin_checks(), *plugin_checks())
     wanted = dict(states or {})
     unknown = sorted(set(wanted) - {check.id for check in checks})
     if unknown:
-        raise RuntimeError(f"expected states of {', '.join(sorted(check.id for check in checks))}; got {unknown}")
+        known = ", ".join(sorted(check.id for check in checks))
+        raise Refused([Fault("lists-unknown", f"checks.{each}", f"expected one of {known}") for each in unknown])
     return CheckSet(tuple(replace(check, state=wanted.get(check.id, check.state)) for check in checks), lists_version)

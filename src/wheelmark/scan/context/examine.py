@@ -10,7 +10,8 @@ from wheelmark.scan.context.check import ContextFinding
 from wheelmark.scan.context.checkset import CheckSet
 from wheelmark.scan.context.level import Level, level_of
 from wheelmark.scan.context.upload import Upload
-from wheelmark.scan.rule import RuleState, printable
+from wheelmark.scan.flow import printable
+from wheelmark.scan.rule import RuleState
 
 MAX_FINDINGS = 50
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from wheelmark.dist import CoreMetadata, normalize
 from wheelmark.errors import Refused
 from wheelmark.scan.context.lists import Lists, shipped_lists
+from wheelmark.scan.facts_summary import NOTHING_KNOWN, FactsSummary
 from wheelmark.scan.report import Finding, Verdict
-from wheelmark.scan.summary import NOTHING_KNOWN, FactsSummary
 
 MAX_TEXT_CHARS = 200_000
 """What is looked at of one description."""

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from wheelmark.scan.context.check import Check, Family, Sign, Subject
 from wheelmark.scan.context.upload import Earlier, Upload
 from wheelmark.scan.facts import Act
+from wheelmark.scan.facts_summary import NOTHING_KNOWN, FactsSummary
 from wheelmark.scan.report import Context, Finding, Severity
-from wheelmark.scan.summary import NOTHING_KNOWN, FactsSummary
 
 _OUTWARD = frozenset({Act.SEND, Act.DOWNLOAD, Act.CONNECT})
 _FORCEFUL = frozenset({Act.RUN_CODE, Act.LOAD_CODE, Act.START_PROCESS, Act.NATIVE, Act.REGISTER, Act.INSTALL})

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from wheelmark.scan.context.check import Check, Family, Sign, Subject
 from wheelmark.scan.context.upload import Earlier, Upload
+from wheelmark.scan.facts_summary import NOTHING_KNOWN
 from wheelmark.scan.report import Severity
-from wheelmark.scan.summary import NOTHING_KNOWN
 
 JUMP = 8.0
 """A file so many times as large as the one before, or as small, is noted."""

@@ -8,8 +8,8 @@ from wheelmark.scan.context.check import Check, Family, Sign, Subject
 from wheelmark.scan.context.lures import Lure, lures_of
 from wheelmark.scan.context.text import TextTraits, traits_of
 from wheelmark.scan.context.upload import Metadata, Upload
+from wheelmark.scan.facts_summary import NOTHING_KNOWN
 from wheelmark.scan.report import Severity
-from wheelmark.scan.summary import NOTHING_KNOWN
 
 EMPTY_BYTES = 3_000
 EMPTY_FILES = 4
