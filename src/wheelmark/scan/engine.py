@@ -20,6 +20,7 @@ from wheelmark.scan.reasons import reasons_for
 from wheelmark.scan.report import Finding, Reason, Report, Severity, Tactic, Verdict
 from wheelmark.scan.rule import MAX_EVIDENCE
 from wheelmark.scan.ruleset import TAKEN_TOGETHER, RuleSet
+from wheelmark.scan.summary import summarize
 from wheelmark.scan.verdict import decisive, joined_score, verdict_of
 
 MAX_FINDINGS_OF_RULE = 25
@@ -98,6 +99,7 @@ def report_on(examination: Examination, ruleset: RuleSet) -> Report:
         model=model.version,
         reasons=reasons,
         layers=shown_layers(examination.facts.layers),
+        facts=summarize(examination.facts),
     )
 
 

@@ -8,6 +8,8 @@ from enum import StrEnum
 
 import orjson
 
+from wheelmark.scan.facts_summary import NOTHING_KNOWN, FactsSummary
+
 
 class Verdict(StrEnum):
     """What the findings amount to. `INCOMPLETE` is never clean: something was not looked at."""
@@ -138,12 +140,16 @@ class Report:
     layers: tuple[DecodedLayer, ...] = ()  # what decoded code says, a few of them, in excerpts
     model: str = ""  # version of the model; "" for a report of a time before there was one
     reasons: tuple[Reason, ...] = ()  # what the score rests on, the weightiest first; none for a benign file
+    facts: FactsSummary = (
+        NOTHING_KNOWN  # what the file holds and does, in short, for comparing it with the next release
+    )
 
     def to_json(self, *, with_context: bool = False) -> bytes:
         """One line of JSON without a newline; `incomplete_reason` and `reasons` only when there are any.
 
         The names of the fields are fixed: scripts and other tools read them. `with_context` adds the `tactic`,
-        `context` and `flow` of each finding and the decoded layers, so that `from_json` gives back the same report.
+        `context` and `flow` of each finding, the decoded layers and the summary of the facts, so that `from_json` gives
+        back the same report.
         """
         document: dict[str, object] = {
             "file": self.file,
@@ -161,6 +167,7 @@ class Report:
             document["incomplete_reason"] = self.incomplete_reason
         if with_context:
             document["layers"] = [_layer_to_mapping(layer) for layer in self.layers]
+            document["facts"] = self.facts.to_mapping()
         return orjson.dumps(document)
 
     @classmethod
@@ -174,13 +181,14 @@ class Report:
                 sha256=_text(document["sha256"]),
                 verdict=Verdict(document["verdict"]),
                 score=float(document["score"]),
-                findings=tuple(_finding_from_mapping(each) for each in document["findings"]),
+                findings=tuple(finding_from_mapping(each) for each in document["findings"]),
                 elapsed_ms=float(document["elapsed_ms"]),
                 ruleset=_text(document["ruleset"]),
                 incomplete_reason=None if reason is None else _text(reason),
                 layers=tuple(_layer_from_mapping(each) for each in document.get("layers", ())),
                 model=_text(document.get("model", "")),
                 reasons=tuple(_reason_from_mapping(each) for each in document.get("reasons", ())),
+                facts=FactsSummary.from_mapping(document.get("facts", {})),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"expected a report as one JSON object, got {line[:80]!r}") from error
@@ -224,7 +232,8 @@ def _reason_from_mapping(document: Mapping[str, object]) -> Reason:
     )
 
 
-def _finding_from_mapping(document: Mapping[str, object]) -> Finding:
+def finding_from_mapping(document: Mapping[str, object]) -> Finding:
+    """A finding as a report's JSON has it. Raises: KeyError, TypeError or ValueError for anything else."""
     tactic, context, flow = document.get("tactic"), document.get("context"), document.get("flow", ())
     if not isinstance(flow, (list, tuple)):
         raise TypeError(f"expected a list of steps, got {flow!r}")

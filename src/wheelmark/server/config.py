@@ -62,6 +62,12 @@ class Config:
     hold_suspicious: bool = _setting(
         False, "hold suspicious files, too; else they are published and the desk lists them"
     )
+    hold_on_context: bool = _setting(
+        True, "hold new files against which name, texts or changes speak strongly; else the desk lists them as noticed"
+    )
+    context_lists: str = _setting(
+        "", "TOML file with well-known and internal names and states of context checks; empty: DATA/context.toml"
+    )
     rescan: bool = _setting(True, "when rules change, scan listed and held files again, while no upload waits")
     hold_on_rescan: bool = _setting(
         False, "take a listed file off when newer rules call it malicious; else the desk lists it"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
+from support.context import ExaminerDouble
 from support.jobs import drop_jobs, waiting_jobs
 from support.reports import ScannerDouble, a_finding
 from support.rows import NOW, a_file, a_user
@@ -44,6 +45,7 @@ def bench(tmp_path: Path, scanner: ScannerDouble) -> Bench:
     return Bench(
         store=MemoryStore(),
         scanner=scanner,
+        examiner=ExaminerDouble(),
         policy=ReviewPolicy(),
         worker="test:1",
         temporary=tmp_path,

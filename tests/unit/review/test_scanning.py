@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from django.db import transaction
 
+from support.context import ExaminerDouble
 from support.jobs import drop_jobs, failed_jobs, run_jobs, waiting_jobs
 from support.reports import ScannerDouble, a_finding
 from support.rows import NOW, a_file
@@ -44,6 +45,7 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(
         store=MemoryStore(),
         scanner=ScannerDouble(),
+        examiner=ExaminerDouble(),
         policy=ReviewPolicy(),
         worker="test:1",
         temporary=tmp_path,
@@ -70,7 +72,7 @@ def test_benign_file_goes_on_and_the_report_is_kept(bench: Bench, file: File) ->
     assert (scan.verdict, scan.ruleset, scan.worker, scan.findings) == ("benign", "test 1", "test:1", [])
     assert file.scan_lease_until is None
     row = JournalEntry.objects.get(action="file-scanned", filename=file.filename)
-    assert (row.actor, row.detail["verdict"], row.detail["policy"]) == ("index", "benign", "1")
+    assert (row.actor, row.detail["verdict"], row.detail["policy"]) == ("index", "benign", "2")
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,13 @@ from enum import StrEnum
 from typing import Any, cast
 
 from django.core.paginator import Page, Paginator
-from django.db.models import Case, Exists, IntegerField, Max, Min, OuterRef, QuerySet, Subquery, Value, When
+from django.db.models import Case, Exists, IntegerField, Max, Min, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.db.models.functions import Coalesce
 
 from wheelmark.server.projects.models import Collaborator, File, JournalEntry, Project, ProjectStatus
 from wheelmark.server.projects.rules import LISTED, FileState
 from wheelmark.server.publishing.models import PublishedFile
-from wheelmark.server.review.models import Decision, Scan
+from wheelmark.server.review.models import ContextFinding, ContextReport, Decision, Scan
 from wheelmark.server.web.queries import listed_in, with_listing
 
 CASES_A_PAGE = 30
@@ -25,6 +25,8 @@ MAX_RULES = 5
 HISTORY = 20
 NOTICED_DAYS = 30
 
+STRONG = "strong"
+_SPEAKING = ("doubtful", STRONG)
 _WORST_FIRST = ("malicious", "incomplete", "suspicious")
 _SEVERITIES = ("critical", "high", "medium", "low", "info")
 
@@ -47,6 +49,7 @@ class QueueRow:
     rules: tuple[str, ...]  # worst first, each once
     more_rules: int
     decision: Decision | None = None
+    context_level: str = ""  # what name, texts and changes say: "doubtful", "strong"; empty for less
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +72,8 @@ class CaseView:
     scan: Scan | None
     findings: tuple[Mapping[str, Any], ...]  # worst first, at most `MAX_FINDINGS`
     findings_total: int
+    context: ContextReport | None  # the newest; a rescan makes none
+    context_findings: tuple[ContextFinding, ...]  # gravest first
     earlier_scans: tuple[Scan, ...]
     decisions: tuple[Decision, ...]
     entries: tuple[JournalEntry, ...]
@@ -103,8 +108,11 @@ def decided(*, number: int | str = 1) -> tuple[Page[Decision], list[QueueRow]]:
     """The newest decisions."""
     decisions = Decision.objects.select_related("moderator", "file__release__project", "file__uploaded_by")
     page = Paginator(decisions, CASES_A_PAGE).get_page(number)
-    scans = _latest_scans([decision.file_id for decision in page])
-    return page, [_row(decision.file, scans.get(decision.file_id), decision) for decision in page]
+    file_ids = [decision.file_id for decision in page]
+    scans, contexts = _latest_scans(file_ids), _latest_contexts(file_ids)
+    return page, [
+        _row(decision.file, scans.get(decision.file_id), contexts.get(decision.file_id), decision) for decision in page
+    ]
 
 
 def quarantined(*, number: int | str = 1) -> Page[Project]:
@@ -121,6 +129,7 @@ def case_view(file_id: int) -> CaseView | None:
     scans = tuple(Scan.objects.filter(file=file)[:HISTORY])
     scan = scans[0] if scans else None
     findings = sorted(scan.findings, key=_badness) if scan else []
+    context = ContextReport.objects.filter(scan__file=file).order_by("-pk").first()
     project = file.release.project
     uploads = File.objects.filter(uploaded_by=file.uploaded_by)
     return CaseView(
@@ -129,6 +138,8 @@ def case_view(file_id: int) -> CaseView | None:
         scan=scan,
         findings=tuple(findings[:MAX_FINDINGS]),
         findings_total=len(findings),
+        context=context,
+        context_findings=tuple(context.findings.all()) if context else (),
         earlier_scans=scans[1:],
         decisions=tuple(Decision.objects.filter(file=file).select_related("moderator")[:HISTORY]),
         entries=tuple(
@@ -152,12 +163,14 @@ def _of_latest_scan(field: str) -> Subquery:
 
 
 def _noticed(now: datetime) -> QuerySet[File]:
-    recent = Scan.objects.filter(verdict__in=_WORST_FIRST, at__gte=now - timedelta(days=NOTICED_DAYS))
+    noticeable = Q(verdict__in=_WORST_FIRST) | Q(context__level=STRONG)
+    recent = Scan.objects.filter(noticeable, at__gte=now - timedelta(days=NOTICED_DAYS))
     listed = File.objects.filter(state__in=[state.value for state in LISTED], pk__in=recent.values("file_id"))
     let_be = Decision.objects.filter(file=OuterRef("pk"), action="release")
+    strong = ContextReport.objects.filter(scan__file=OuterRef("pk"), level=STRONG)
     return (
         listed.annotate(newest_verdict=_of_latest_scan("verdict"))
-        .filter(newest_verdict__in=_WORST_FIRST)
+        .filter(Q(newest_verdict__in=_WORST_FIRST) | Exists(strong))
         .exclude(Exists(let_be))
     )
 
@@ -179,8 +192,9 @@ def _queue(files: QuerySet[File], number: int | str) -> tuple[Page[File], list[Q
         .order_by("badness", "-last_score", "state_changed_at", "pk")
     )
     page: Page[File] = Paginator(cast("QuerySet[File]", ordered), CASES_A_PAGE).get_page(number)
-    scans = _latest_scans([file.pk for file in page])
-    return page, [_row(file, scans.get(file.pk)) for file in page]
+    file_ids = [file.pk for file in page]
+    scans, contexts = _latest_scans(file_ids), _latest_contexts(file_ids)
+    return page, [_row(file, scans.get(file.pk), contexts.get(file.pk)) for file in page]
 
 
 def _latest_scans(file_ids: list[int]) -> dict[int, Scan]:
@@ -188,15 +202,28 @@ def _latest_scans(file_ids: list[int]) -> dict[int, Scan]:
     return {scan.file_id: scan for scan in Scan.objects.filter(pk__in=newest)}
 
 
-def _row(file: File, scan: Scan | None, decision: Decision | None = None) -> QueueRow:
+def _latest_contexts(file_ids: list[int]) -> dict[int, ContextReport]:
+    """The newest report of each file whose context says something against it, with its findings."""
+    of_files = ContextReport.objects.filter(scan__file__in=file_ids)
+    newest = of_files.values("scan__file").annotate(newest=Max("pk")).values("newest")
+    reports = ContextReport.objects.filter(pk__in=newest, level__in=_SPEAKING)
+    return {report.scan.file_id: report for report in reports.select_related("scan").prefetch_related("findings")}
+
+
+def _row(
+    file: File, scan: Scan | None, context: ContextReport | None = None, decision: Decision | None = None
+) -> QueueRow:
     findings = sorted(scan.findings, key=_badness) if scan else []
-    rules = list(dict.fromkeys(str(finding.get("rule", "")) for finding in findings))
+    told = [str(finding.get("rule", "")) for finding in findings]
+    told += [finding.check_name for finding in context.findings.all() if finding.counts] if context else []
+    rules = list(dict.fromkeys(told))
     return QueueRow(
         file=file,
         scan=scan,
         rules=tuple(rules[:MAX_RULES]),
         more_rules=max(0, len(rules) - MAX_RULES),
         decision=decision,
+        context_level=context.level if context else "",
     )
 
 

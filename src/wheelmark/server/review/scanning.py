@@ -22,6 +22,7 @@ from wheelmark.server.projects.lifecycle import transition
 from wheelmark.server.projects.models import File
 from wheelmark.server.projects.rules import FileState
 from wheelmark.server.publishing.keys import file_key
+from wheelmark.server.review.context.examiner import Examination, Examiner, keep_examination
 from wheelmark.server.review.lease import MAX_ATTEMPTS, Lease, give_back, renewed, take
 from wheelmark.server.review.models import Scan
 from wheelmark.server.review.rules import MAX_REASON_CHARS, Hold, Release, ReviewPolicy, decide
@@ -65,6 +66,7 @@ class Bench:
 
     store: StoreReader
     scanner: FileScanner
+    examiner: Examiner
     policy: ReviewPolicy
     worker: str  # host and process, for the report
     temporary: Path  # folder for copies of files that lie in no local store
@@ -81,25 +83,32 @@ def scan_one(file_id: int, bench: Bench) -> Release | Hold | None:
     if lease is None:
         return None
     if lease.exhausted:
-        return conclude(lease, _never_ended(lease), bench)
+        return conclude(lease, _never_ended(lease), None, bench)
     with renewed(lease, bench.clock):
         try:
             report = report_on_stored(lease, bench)
+            examination = bench.examiner.examine(lease.file_id, report)
         except Unavailable:
             give_back(lease, now=bench.clock(), pause=STORE_PAUSE)
             raise
-    return conclude(lease, report, bench)
+    return conclude(lease, report, examination, bench)
 
 
-def conclude(lease: Lease, report: Report, bench: Bench) -> Release | Hold | None:
-    """Write the report and move the file on, in one transaction; None when the file is no longer ours to move."""
-    decision = decide(report, bench.policy, sha256=lease.sha256)
+def conclude(lease: Lease, report: Report, examination: Examination | None, bench: Bench) -> Release | Hold | None:
+    """Write the reports and move the file on, in one transaction; None when the file is no longer ours to move.
+
+    `examination`: None for a file that no worker survived; it is held anyway.
+    """
+    context = None if examination is None else examination.report
+    decision = decide(report, bench.policy, sha256=lease.sha256, context=context)
     with transaction.atomic():
         file = File.objects.select_for_update().filter(pk=lease.file_id, scan_attempts=lease.attempt).first()
         if file is None:
             log.warning("scan-lease-lost", file=lease.filename, sha256=lease.sha256)
             return None
         scan = keep(file, report, bench)
+        if examination is not None:
+            keep_examination(scan, examination, now=bench.clock())
         # An owner may have removed the file meanwhile: the evidence is kept, the state is theirs.
         moved = file.state == FileState.VALIDATED
         if moved:
@@ -111,6 +120,7 @@ def conclude(lease: Lease, report: Report, bench: Bench) -> Release | Hold | Non
                 reason=decision.reason if isinstance(decision, Hold) else "",
                 scan=scan.pk,
                 verdict=report.verdict.value,
+                context=context.level.value if context else "",
                 policy=bench.policy.version,
             )
     log.info(
@@ -120,10 +130,14 @@ def conclude(lease: Lease, report: Report, bench: Bench) -> Release | Hold | Non
         verdict=report.verdict.value,
         rules=sorted({finding.rule for finding in report.findings}),
         ruleset=report.ruleset,
+        context=context.level.value if context else "",
+        checks=sorted({finding.check for finding in context.findings}) if context else [],
+        checkset=context.checkset if context else "",
         policy=bench.policy.version,
         decision=type(decision).__name__.lower(),
         reason=decision.reason,
         elapsed_ms=round(report.elapsed_ms, 1),
+        context_ms=context.elapsed_ms if context else 0.0,
     )
     return decision if moved else None
 
@@ -144,6 +158,7 @@ def keep(file: File, report: Report, bench: Bench) -> Scan:
         model=str(document.get("model", ""))[:100],
         reasons=document.get("reasons", []),
         layers=document.get("layers", []),
+        facts=document.get("facts", {}),
     )
 
 

@@ -84,14 +84,17 @@ def forget_leases() -> None:
 def bench() -> Bench:
     """What this process scans with: made at the first scan, kept until the process ends."""
     from wheelmark.scan import IsolatedScanner, WorkerLimits
+    from wheelmark.server.review.context.examiner import make_examiner
     from wheelmark.server.review.rules import ReviewPolicy
     from wheelmark.server.review.scanning import Bench
 
     config: Config = settings.CONFIG
     temporary = config.data / "incoming"
     temporary.mkdir(parents=True, exist_ok=True)
+    store = current_store()
     return Bench(
-        store=current_store(),
+        store=store,
+        examiner=make_examiner(store, config, clock=timezone.now),
         scanner=IsolatedScanner(
             WorkerLimits(
                 address_space=config.scan_memory,
@@ -99,7 +102,11 @@ def bench() -> Bench:
                 wall_seconds=config.scan_seconds,
             )
         ),
-        policy=ReviewPolicy(hold_suspicious=config.hold_suspicious, hold_on_rescan=config.hold_on_rescan),
+        policy=ReviewPolicy(
+            hold_suspicious=config.hold_suspicious,
+            hold_on_context=config.hold_on_context,
+            hold_on_rescan=config.hold_on_rescan,
+        ),
         worker=f"{socket.gethostname()}:{os.getpid()}",
         temporary=temporary,
         clock=timezone.now,

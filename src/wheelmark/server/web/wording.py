@@ -195,6 +195,13 @@ VERDICT_KINDS: Mapping[str, Kind] = {
     "incomplete": "warn",
     "benign": "plain",  # nothing found is not a proof: no green
 }
+CONTEXT_KINDS: Mapping[str, Kind] = {"strong": "stop", "doubtful": "warn", "noted": "wait", "nothing": "plain"}
+CONTEXT_WORDS: Mapping[str, str] = {
+    "strong": "Name, texts, changes or account speak strongly against it. They prove nothing: look at the evidence.",
+    "doubtful": "Name, texts, changes or account give a doubt. By itself it holds nothing.",
+    "noted": "Small things were noted, as they are with many honest projects.",
+    "nothing": "Name, texts, changes and account are like those of others.",
+}
 MESSAGE_KINDS: Mapping[str, Kind] = {"success": "good", "warning": "warn", "error": "stop", "info": "wait"}
 
 _ACTIONS = {

@@ -71,6 +71,18 @@ def verdict_kind(verdict: str) -> str:
 
 
 @register.filter
+def context_kind(level: str) -> str:
+    """The colour's name of what the context amounts to."""
+    return wording.CONTEXT_KINDS.get(level, "warn")
+
+
+@register.filter
+def context_words(level: str) -> str:
+    """What a level of the context means, in a sentence."""
+    return wording.CONTEXT_WORDS.get(level, "")
+
+
+@register.filter
 def message_kind(level: str) -> str:
     """The colour's name of one of Django's message levels."""
     return wording.MESSAGE_KINDS.get(level, "plain")

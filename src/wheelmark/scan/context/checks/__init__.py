@@ -1,0 +1,1 @@
+"""The built-in context checks, one a file."""
