@@ -39,8 +39,7 @@ class RuleSet:
     def __post_init__(self) -> None:
         ids = [rule.id for rule in self.rules]
         for identifier in ids:
-            if _ID.fullmatch(identifier) is None or identifier == TAKEN_TOGETHER:
-                raise RuntimeError(f"expected a rule id of words joined by hyphens, got {identifier!r}")
+            check_id(identifier)
         if len(set(ids)) != len(ids):
             repeated = sorted({identifier for identifier in ids if ids.count(identifier) > 1})
             raise RuntimeError(f"expected each rule id once, got {repeated} again")
@@ -55,6 +54,12 @@ class RuleSet:
         digest = hashlib.sha256("\n".join([*identities, self.model.version]).encode()).hexdigest()[:12]
         object.__setattr__(self, "version", f"{ENGINE_VERSION}.{len(ordered)}-{digest}")
         object.__setattr__(self, "patterns", Patterns([(rule.id, rule.yara) for rule in ordered if rule.yara]))
+
+
+def check_id(identifier: str) -> None:
+    """Raises: RuntimeError when this cannot be the id of a rule."""
+    if _ID.fullmatch(identifier) is None or identifier == TAKEN_TOGETHER:
+        raise RuntimeError(f"expected a rule id of words in lower case joined by hyphens, got {identifier!r}")
 
 
 def builtin_rules() -> tuple[Rule, ...]:
