@@ -9,12 +9,17 @@ from pathlib import Path
 
 from wheelmark.cli import COMMANDS, usage
 from wheelmark.dist.faults import RULES as FILE_RULES
+from wheelmark.scan import Sample
+from wheelmark.scan.ruleset import builtin_rules
+from wheelmark.scan.samples import content_bytes
 from wheelmark.server.config import settings_table
 from wheelmark.server.intake.faults import RULES as UPLOAD_RULES
 
 HERE = Path(__file__).parent
+MAX_LINE = 110  # characters of a sample's line
 
 DEEPER = {
+    "scan": (("rules",), ("new-rule",), ("test-rules",)),
     "trust": (
         ("key", "new"),
         ("key", "public"),
@@ -22,14 +27,19 @@ DEEPER = {
         ("ceremony",),
         ("ceremony", "begin"),
         ("rotate",),
-    )
+    ),
 }
 """Subcommands whose options people look up."""
 
 
 def write_all() -> None:
     """Write every generated page into `reference/`."""
-    pages = {"command-line": command_line(), "settings": settings(), "upload-faults": upload_faults()}
+    pages = {
+        "command-line": command_line(),
+        "settings": settings(),
+        "upload-faults": upload_faults(),
+        "scanner-rules": scanner_rules(),
+    }
     for name, text in pages.items():
         path = HERE / "reference" / f"{name}.md"
         if not path.exists() or path.read_text(encoding="utf-8") != text:
@@ -93,6 +103,38 @@ def upload_faults() -> str:
             "",
         ]
     )
+
+
+def scanner_rules() -> str:
+    """The built-in rules of the scanner, with what each must find and must leave alone."""
+    rules = sorted(builtin_rules(), key=lambda rule: rule.id)
+    parts = [
+        "# Scanner rules\n",
+        "The built-in rules: what each finds at most, and what it must find and must leave alone. The samples are",
+        "harmless imitations, which the contract of rules scans. `wheelmark scan rules` lists also those of installed",
+        "plug-ins and of folders.\n",
+        "| rule | version | severity | tactic | state |",
+        "|---|---|---|---|---|",
+        *(
+            f"| [`{rule.id}`](#{rule.id}) | {rule.version} | {rule.severity} | {rule.tactic} | {rule.state} |"
+            for rule in rules
+        ),
+        "",
+    ]
+    for rule in rules:
+        parts += [f"## {rule.id}\n", f"{rule.message} [Reference]({rule.reference}).\n"]
+        for title, samples in (("Found", rule.samples.malicious), ("Left alone", rule.samples.benign)):
+            parts += [f"{title}:\n", *(_sample(sample) for sample in samples)]
+    return "\n".join(parts)
+
+
+def _sample(sample: Sample) -> str:
+    """One sample as a block, shortened: the files one after the other."""
+    texts = []
+    for path, content in sample.files.items():
+        lines = content_bytes(content).decode("utf-8", "replace").splitlines()
+        texts += [f"# {path}", *(line if len(line) <= MAX_LINE else f"{line[:MAX_LINE]}…" for line in lines), ""]
+    return "\n".join(["```text", *texts[:-1], "```\n"])
 
 
 def _cell(text: str) -> str:

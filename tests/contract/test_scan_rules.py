@@ -1,57 +1,100 @@
-"""What every enabled scanner rule must keep: a malicious sample that it finds, a benign one that it leaves alone."""
+"""The contract of rules, run for every rule: built in, of an installed plug-in, of an operator's folder."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from support.scan import SAMPLES, sample_paths, scan_sample, the_ruleset
-from wheelmark.scan import Rule, RuleState, Verdict
+from support.scan import PYTHON_RULE, a_rule_folder, scan_import
+from wheelmark.scan import Evidence, Facts, Rule, RuleSet, RuleState, Sample, Samples, Severity, all_rules
+from wheelmark.scan.contract import breaches
+from wheelmark.scan.ruleset import BUILT_IN, plugin_rules
 
-ENABLED = [rule for rule in the_ruleset().rules if rule.state is RuleState.ENABLED]
-
-
-def cases(kind: str) -> list[object]:
-    return [
-        pytest.param(rule, path, id=f"{rule.id}-{path.name}")
-        for rule in ENABLED
-        for path in sample_paths(rule.id, kind)
-    ]
+BUILT_IN_RULES = all_rules()
+RULESET = RuleSet(BUILT_IN_RULES)
 
 
-@pytest.mark.parametrize("rule", ENABLED, ids=lambda rule: rule.id)
-def test_each_enabled_rule_has_samples_of_both_kinds(rule: Rule) -> None:
-    assert sample_paths(rule.id, "malicious"), f"expected a malicious sample in {SAMPLES / rule.id}"
-    assert sample_paths(rule.id, "benign"), f"expected a benign sample in {SAMPLES / rule.id}"
+@pytest.mark.parametrize("rule", BUILT_IN_RULES, ids=lambda rule: rule.id)
+def test_built_in_rule_keeps_the_contract(rule: Rule) -> None:
+    assert breaches(rule, RULESET) == []
+    assert rule.origin == BUILT_IN
 
 
-@pytest.mark.parametrize(("rule", "path"), cases("malicious"))
-def test_malicious_sample_gives_the_finding_of_its_rule(rule: Rule, path: Path) -> None:
-    report = scan_sample(path)
-    found = [finding for finding in report.findings if finding.rule == rule.id]
-    assert found, f"expected a finding of {rule.id}, got {report.findings}"
-    assert all(finding.evidence and finding.message for finding in found)
-    assert report.incomplete_reason is None
+@pytest.fixture
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Rule, ...]]:
+    """The rules of an installed distribution that offers one by entry point."""
+    (tmp_path / "acme_imitation_rules.py").write_text(PYTHON_RULE)
+    described = tmp_path / "acme_rules-1.2.dist-info"
+    described.mkdir()
+    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-rules\nVersion: 1.2\n")
+    (described / "entry_points.txt").write_text("[wheelmark.rules]\nacme = acme_imitation_rules:RULE\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield plugin_rules()
 
 
-@pytest.mark.parametrize(("rule", "path"), cases("benign"))
-def test_benign_sample_gives_no_finding_of_its_rule(rule: Rule, path: Path) -> None:
-    report = scan_sample(path)
-    assert [finding for finding in report.findings if finding.rule == rule.id] == []
-    assert report.verdict is Verdict.BENIGN
+def test_rule_of_a_plugin_keeps_the_contract(plugin: tuple[Rule, ...]) -> None:
+    (rule,) = plugin
+    assert rule.origin == "acme-rules 1.2"
+    assert breaches(rule, RuleSet((*BUILT_IN_RULES, rule))) == []
 
 
-def test_each_sample_folder_belongs_to_a_rule() -> None:
-    assert {path.name for path in SAMPLES.iterdir()} == {rule.id for rule in the_ruleset().rules}
+@pytest.mark.parametrize("identifier", ["deletes-at-import", "marker-word"])
+def test_rule_of_a_folder_keeps_the_contract(tmp_path: Path, identifier: str) -> None:
+    ruleset = RuleSet(all_rules([a_rule_folder(tmp_path)]))
+    (rule,) = [rule for rule in ruleset.rules if rule.id == identifier]
+    assert breaches(rule, ruleset) == []
 
 
-def test_no_sample_can_be_imported() -> None:
-    assert [path for path in SAMPLES.rglob("*") if path.is_file() and path.suffix != ".txt"] == []
+@pytest.mark.parametrize("state", [RuleState.EVALUATION, RuleState.DISABLED])
+def test_rule_that_does_not_count_yet_is_held_to_the_contract_too(state: RuleState) -> None:
+    rule = replace(BUILT_IN_RULES[0], state=state, samples=Samples(benign=BUILT_IN_RULES[0].samples.malicious))
+    told = breaches(rule, RuleSet((*BUILT_IN_RULES[1:], rule)))
+    assert any(breach.startswith("benign 1: expected no finding") for breach in told)
 
 
-@pytest.mark.parametrize("rule", the_ruleset().rules, ids=lambda rule: rule.id)
-def test_each_rule_says_what_and_where_to_read(rule: Rule) -> None:
-    assert rule.message.endswith(".")
-    assert rule.reference.startswith("https://")
-    assert rule.version >= 1
+FINDS_ALL = [Evidence(severity=Severity.LOW, member="m", line=1, context=None, text="seen")]  # type: ignore[arg-type]
+
+
+def fails(facts: Facts) -> list[Evidence]:
+    raise KeyError("imitation")
+
+
+@pytest.mark.parametrize(
+    ("changes", "breach"),
+    [
+        ({"samples": Samples()}, "expected a malicious sample, got none"),
+        ({"samples": Samples(malicious=(Sample.imported("pass"),))}, "expected a benign sample, got none"),
+        ({"check": lambda facts: []}, "malicious 1: expected a finding of autostart-written, got findings of no rule"),
+        ({"check": lambda facts: FINDS_ALL}, "expected no evidence in a distribution of nothing, got some"),
+        ({"check": lambda facts: FINDS_ALL}, "benign 1: expected no finding, got low at m:1: seen"),
+        ({"check": fails}, "expected the check to work on a distribution of nothing, got KeyError: 'imitation'"),
+        ({"check": fails}, "malicious 1: expected the scan to work, got KeyError: 'imitation'"),
+        ({"version": 0}, "expected a version from 1, got 0"),
+        ({"message": "no sentence"}, "expected a message of whole sentences"),
+        ({"reference": "see the wiki"}, "expected a reference that begins with https://, got 'see the wiki'"),
+    ],
+)
+def test_each_way_to_break_the_contract_is_told(changes: dict[str, object], breach: str) -> None:
+    rule = replace(next(rule for rule in BUILT_IN_RULES if rule.id == "autostart-written"), **changes)  # type: ignore[arg-type]
+    told = breaches(rule, RuleSet((*(each for each in BUILT_IN_RULES if each.id != rule.id), rule)))
+    assert any(each.startswith(breach) for each in told), told
+
+
+def test_benign_sample_that_another_rule_condemns_is_told() -> None:
+    rule = next(rule for rule in BUILT_IN_RULES if rule.id == "autostart-written")
+    others = next(rule for rule in BUILT_IN_RULES if rule.id == "secrets-sent").samples.malicious
+    rule = replace(rule, samples=Samples(malicious=rule.samples.malicious, benign=others))
+    (told,) = breaches(rule, RULESET)
+    assert told.startswith("benign 1: expected the verdict benign, got malicious by ")
+    assert "secrets-sent" in told
+
+
+def test_samples_are_text_to_our_own_scanner() -> None:
+    """The samples stand in shipped modules: none of them may make those look malicious."""
+    folder = Path(__file__).parents[2] / "src" / "wheelmark" / "scan" / "rules"
+    for path in folder.glob("*.py"):
+        report = scan_import(path.read_text(encoding="utf-8"))
+        assert [f for f in report.findings if f.severity.rank > Severity.INFO.rank] == [], path.name

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from wheelmark.cli import COMMANDS
+from wheelmark.scan.command import SUBCOMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -46,6 +47,8 @@ def help_of(*words: str) -> str:
 
 def subcommand(words: list[str]) -> list[str]:
     """The words that name a command, without its arguments."""
+    if words[0] == "scan":
+        return words[:2] if len(words) > 1 and words[1] in SUBCOMMANDS else words[:1]
     if words[0] not in {"admin", "trust"}:
         return words[:1]
     length = 3 if words[0] == "admin" or words[1] in {"ceremony", "key", "rotate"} else 2

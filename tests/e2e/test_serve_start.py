@@ -19,6 +19,7 @@ import psutil  # type: ignore[import-untyped]  # types-psutil is not among our t
 import pytest
 
 from support.distributions import build_wheel, wheel_filename
+from support.scan import a_rule_folder
 from support.server import RunningIndex, eventually, founded
 
 pytestmark = pytest.mark.timeout(180)
@@ -169,6 +170,12 @@ def test_settings_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     data = tmp_path / "data"
     (data / "wheelmark.toml").mkdir(parents=True)
     assert_one_clear_line(serve(data, "--port", "0"), "wheelmark.toml")
+
+
+def test_scanner_rules_that_cannot_be_loaded_are_named_and_nothing_starts(tmp_path: Path) -> None:
+    rules = a_rule_folder(tmp_path / "rules", broken_py="def (")
+    refused = serve(tmp_path / "data", "--port", "0", WHEELMARK_RULES=str(rules))
+    assert_one_clear_line(refused, "broken.py", "expected a rule that loads", "SyntaxError")
 
 
 def test_data_folder_that_is_a_file_is_named(tmp_path: Path) -> None:

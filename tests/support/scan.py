@@ -1,44 +1,26 @@
-"""Builds distributions in memory for the scanner's tests, and finds the samples of its rules: all harmless."""
+"""Builds distributions in memory for the scanner's tests, and rules of an imagined operator: all harmless."""
 
 from __future__ import annotations
 
 import io
-import tarfile
-import zipfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from wheelmark.scan import Finding, Report, RuleSet, ScanBounds, load_ruleset, scan_stream
-
-SAMPLES = Path(__file__).parent.parent / "data" / "scan"
-WHEEL_NAME = "widget-1-py3-none-any.whl"
-SDIST_NAME = "widget-1.tar.gz"
-SAMPLE_SUFFIX = ".txt"  # so that nothing ever imports a sample
-TIMESTAMP = (2024, 1, 1, 0, 0, 0)
+from wheelmark.scan import Finding, Report, RuleSet, Sample, ScanBounds, load_ruleset, scan_stream
+from wheelmark.scan.samples import SDIST_NAME, WHEEL_NAME
 
 Members = Mapping[str, str | bytes]
 
 
 def a_wheel(members: Members) -> bytes:
     """A wheel with these members."""
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path, content in members.items():
-            archive.writestr(zipfile.ZipInfo(path, TIMESTAMP), content)
-    return stream.getvalue()
+    return Sample.wheel(members).packed()
 
 
 def an_sdist(members: Members) -> bytes:
     """An sdist with these members below its top folder."""
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w:gz") as archive:
-        for path, content in members.items():
-            raw = content.encode() if isinstance(content, str) else content
-            entry = tarfile.TarInfo(f"widget-1/{path}")
-            entry.size = len(raw)
-            archive.addfile(entry, io.BytesIO(raw))
-    return stream.getvalue()
+    return Sample.sdist(members).packed()
 
 
 @cache
@@ -76,16 +58,54 @@ def finding_of(report: Report, rule: str) -> Finding:
     return found[0]
 
 
-def sample_paths(rule: str, kind: str) -> list[Path]:
-    """The folders of a rule's samples; `kind` is `malicious` or `benign`."""
-    folder = SAMPLES / rule / kind
-    return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+PYTHON_RULE = """
+from wheelmark.scan import Act, Evidence, Rule, Sample, Samples, Severity, Tactic
 
 
-def scan_sample(folder: Path) -> Report:
-    """The report on a sample, packed as its folder's name says: `wheel…` or `sdist…`."""
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    members = {
-        path.relative_to(folder).as_posix().removesuffix(SAMPLE_SUFFIX): path.read_bytes() for path in sorted(files)
-    }
-    return scan_wheel(members) if folder.name.startswith("wheel") else scan_sdist(members)
+def check(facts):
+    for call in facts.calls_of(Act.DELETE):
+        if call.context.automatic:
+            yield Evidence.of_call(call, Severity.CRITICAL, f"{call.name}({call.text})")
+
+
+RULE = Rule(
+    id="deletes-at-import",
+    version=1,
+    severity=Severity.CRITICAL,
+    tactic=Tactic.IMPACT,
+    message="Files are deleted by code that nobody called.",
+    reference="https://attack.mitre.org/techniques/T1485/",
+    check=check,
+    samples=Samples(
+        malicious=(Sample.imported("import shutil\\nshutil.rmtree('build')\\n"),),
+        benign=(Sample.imported("import shutil\\n\\n\\ndef clean():\\n    shutil.rmtree('build')\\n"),),
+    ),
+)
+"""
+
+YARA_RULE = r"""
+rule marker {
+  meta:
+    id = "marker-word"
+    version = 2
+    severity = "critical"
+    tactic = "TA0005"
+    message = "The word of the imitation stands in the code."
+    reference = "https://attack.mitre.org/techniques/T1027/"
+    malicious = "WORD = 'xyzzy-imitation'\n"
+    benign = "WORD = 'another'\n"
+  strings:
+    $word = "xyzzy-imitation"
+  condition:
+    $word
+}
+"""
+
+
+def a_rule_folder(folder: Path, **files: str) -> Path:
+    """A folder with a rule in Python and one in YARA, or with these files instead (`_py`, `_yar` for the suffix)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in (files or {"deletes_at_import_py": PYTHON_RULE, "marker_word_yar": YARA_RULE}).items():
+        stem, _, suffix = name.rpartition("_")
+        (folder / f"{stem}.{suffix}").write_text(text, encoding="utf-8")
+    return folder

@@ -18,7 +18,10 @@ from wheelmark.scan.report import (
     Verdict,
 )
 from wheelmark.scan.rule import Evidence, Rule, RuleState
-from wheelmark.scan.ruleset import RuleSet, load_ruleset
+from wheelmark.scan.rules._common import graded, shown, told
+from wheelmark.scan.ruleset import RuleSet, all_rules, load_ruleset
+from wheelmark.scan.samples import Sample, Samples
+from wheelmark.scan.values import Origin, Taint
 
 __all__ = [
     "Act",
@@ -31,19 +34,25 @@ __all__ = [
     "Finding",
     "IsolatedScanner",
     "Model",
+    "Origin",
     "Reason",
     "Report",
     "Rule",
     "RuleSet",
     "RuleState",
+    "Sample",
+    "Samples",
     "ScanBounds",
     "Severity",
     "Step",
     "StepKind",
     "Tactic",
+    "Taint",
     "Verdict",
     "WorkerLimits",
+    "all_rules",
     "examine",
+    "graded",
     "incomplete",
     "judge",
     "load_model",
@@ -52,4 +61,6 @@ __all__ = [
     "scan_file",
     "scan_stream",
     "shipped_model",
+    "shown",
+    "told",
 ]

@@ -1,11 +1,12 @@
 """The scanning process: reads requests from its standard input, one JSON line each, and answers with reports.
 
-Started by `wheelmark.scan.isolated`, never by hand: the limits are its last argument, and the file of another model
-than the shipped one may stand before them. Its first line says that it is ready.
+Started by `wheelmark.scan.isolated`, never by hand: the limits are its last argument, and before them may stand folders
+of rules and the file of another model than the shipped one. Its first line says that it is ready, or why it cannot be.
 """
 
 from __future__ import annotations
 
+import argparse
 import gc
 import os
 import sys
@@ -24,14 +25,21 @@ from wheelmark.scan.source import load_salvage
 
 RECURSION_LIMIT = 3000  # deep sources then end in RecursionError, well before the C stack does
 EXIT_OUT_OF_MEMORY = 70
+EXIT_NO_RULES = 78
+MAX_FAILURE = 2000  # characters
 
 
 def main() -> None:
     """Serve scans until standard input ends."""
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nothing else may write between the answers
-    limits = WorkerLimits(**orjson.loads(sys.argv[-1]))
-    ruleset = load_ruleset(*map(Path, sys.argv[1:-1]))
+    options = _parser().parse_args()
+    limits = WorkerLimits(**orjson.loads(options.limits))
+    try:
+        ruleset = load_ruleset(options.model, options.rules)
+    except Exception as error:  # noqa: BLE001 - a rule that cannot be loaded fails in any way; the caller hears which
+        _answer(answers, orjson.dumps({"failed": f"{error}"[:MAX_FAILURE]}))
+        sys.exit(EXIT_NO_RULES)
     load_salvage()  # what is imported late would be imported under the limits
     sys.setrecursionlimit(RECURSION_LIMIT)
     without_network = confine(limits)
@@ -47,6 +55,14 @@ def main() -> None:
         gc.collect()
         if not sound:
             sys.exit(EXIT_OUT_OF_MEMORY)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="wheelmark.scan.child")
+    parser.add_argument("--model", type=Path)
+    parser.add_argument("--rules", type=Path, action="append", default=[])
+    parser.add_argument("limits")
+    return parser
 
 
 def _scanned(request: Mapping[str, str], ruleset: RuleSet) -> tuple[Report, bool]:

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import argparse
-import os
+import importlib
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from queue import SimpleQueue
 
 from wheelmark import __version__
+from wheelmark.errors import WheelmarkError
 from wheelmark.scan.console import Printer, progress_of
-from wheelmark.scan.engine import incomplete
-from wheelmark.scan.isolated import IsolatedScanner
+from wheelmark.scan.flow import printable
+from wheelmark.scan.options import EXIT_CLEAN, EXIT_FOUND, EXIT_INCOMPLETE, add_jobs, add_rules, rules_folders
+from wheelmark.scan.parallel import Target, distributions_in, scan_all
 from wheelmark.scan.report import Report, Verdict
+from wheelmark.scan.tree import pack_tree
 
-EXIT_CLEAN = 0
-EXIT_FOUND = 1
-EXIT_INCOMPLETE = 2
-MAX_JOBS = 64
-DISTRIBUTION_SUFFIXES = (".whl", ".tar.gz", ".tgz", ".zip", ".tar.bz2", ".tar.xz", ".tar", ".egg")
+SUBCOMMANDS = {
+    "rules": "wheelmark.scan.rule_commands:main_rules",
+    "new-rule": "wheelmark.scan.new_rule:main",
+    "test-rules": "wheelmark.scan.rule_commands:main_test",
+}
 _REACHED = {
     "suspicious": frozenset({Verdict.SUSPICIOUS, Verdict.MALICIOUS}),
     "malicious": frozenset({Verdict.MALICIOUS}),
@@ -30,33 +32,13 @@ _REACHED = {
 
 def main(argv: Sequence[str]) -> int:
     """Scan what was named; return 0 when all is well, 1 when something reached `--fail-on`, 2 when one was not seen."""
-    options = _parser().parse_args(argv)
-    paths = [found for path in options.paths for found in distributions_in(path)]
-    if not paths:
-        print(
-            "wheelmark: expected distributions to scan, got none (folders are searched for wheels and sdists)",
-            file=sys.stderr,
-        )
+    run = _subcommand(argv[0]) if argv else None
+    try:
+        return _scan(argv) if run is None else run(argv[1:])
+    except (WheelmarkError, RuntimeError) as error:
+        # Status 1 would say that something was found.
+        print(f"wheelmark: {error}", file=sys.stderr)
         return EXIT_INCOMPLETE
-    reports: list[Report] = []
-    printer = Printer(sys.stdout)
-    with progress_of(len(paths), sys.stderr) as advance:
-        for report in scan_all(paths, jobs=options.jobs):
-            advance(report.file)
-            if options.format == "json":
-                sys.stdout.buffer.write(report.to_json() + b"\n")
-                sys.stdout.buffer.flush()
-            elif options.format == "text":
-                printer.show(report)
-            reports.append(report)
-    if options.format == "sarif":
-        from wheelmark.scan.ruleset import load_ruleset
-        from wheelmark.scan.sarif import to_sarif
-
-        sys.stdout.buffer.write(to_sarif(reports, load_ruleset().rules, __version__) + b"\n")
-    elif options.format == "text":
-        printer.summarize(reports)
-    return exit_status(reports, options.fail_on)
 
 
 def exit_status(reports: Iterable[Report], fail_on: str) -> int:
@@ -69,47 +51,94 @@ def exit_status(reports: Iterable[Report], fail_on: str) -> int:
     return EXIT_CLEAN
 
 
-def distributions_in(path: Path) -> list[Path]:
-    """The files to scan for one argument: itself, even when missing, or what a folder holds."""
-    if not path.is_dir():
-        return [path]
-    return sorted(
-        found for found in path.rglob("*") if found.name.lower().endswith(DISTRIBUTION_SUFFIXES) and found.is_file()
-    )
+def _subcommand(word: str) -> Callable[[Sequence[str]], int] | None:
+    target = SUBCOMMANDS.get(word)
+    if target is None:
+        return None
+    if Path(word).exists():
+        print(f"wheelmark: `{word}` is a command here; what is called so is scanned as ./{word}", file=sys.stderr)
+    module, _, function = target.partition(":")
+    found: Callable[[Sequence[str]], int] = getattr(importlib.import_module(module), function)
+    return found
 
 
-def scan_all(paths: Sequence[Path], *, jobs: int) -> Iterator[Report]:
-    """The reports in the order of the paths, `jobs` at a time. `file` is the path as it was given."""
-    count = max(1, min(jobs, len(paths), MAX_JOBS))
-    scanners: SimpleQueue[IsolatedScanner] = SimpleQueue()
-    everything = [IsolatedScanner() for _ in range(count)]
-    for scanner in everything:
-        scanners.put(scanner)
+def _scan(argv: Sequence[str]) -> int:
+    options = _parser().parse_args(argv)
+    rules = rules_folders(options)
+    with ExitStack() as stack:
+        targets = [Target.of(found) for path in options.paths for found in distributions_in(path)]
+        targets += [stack.enter_context(_tree(folder, options.exclude)) for folder in options.tree]
+        if not targets:
+            print(
+                "wheelmark: expected distributions to scan, got none (folders are searched for wheels and sdists; "
+                "--tree DIR scans a source tree)",
+                file=sys.stderr,
+            )
+            return EXIT_INCOMPLETE
+        reports = list(_shown(scan_all(targets, jobs=options.jobs, rules=rules), len(targets), options.format))
+    if options.format == "sarif":
+        from wheelmark.scan.ruleset import load_ruleset
+        from wheelmark.scan.sarif import to_sarif
 
-    def scan(path: Path) -> Report:
-        scanner = scanners.get()
-        try:
-            if not path.is_file():
-                return incomplete(str(path), "", "", "unreadable: no such file", 0.0)
-            return replace(scanner.scan(path), file=str(path))
-        finally:
-            scanners.put(scanner)
+        log = to_sarif(reports, load_ruleset(folders=rules).rules, __version__)
+        sys.stdout.buffer.write(log + b"\n")
+    return exit_status(reports, options.fail_on)
 
-    try:
-        with ThreadPoolExecutor(count) as pool:
-            yield from pool.map(scan, paths)
-    finally:
-        for scanner in everything:
-            scanner.close()
+
+def _shown(reports: Iterable[Report], total: int, form: str) -> Iterator[Report]:
+    """Pass the reports on, each shown as soon as it is there, unless they go into one log at the end."""
+    printer = Printer(sys.stdout)
+    everything: list[Report] = []
+    with progress_of(total, sys.stderr) as advance:
+        for report in reports:
+            advance(report.file)
+            if form == "json":
+                sys.stdout.buffer.write(report.to_json() + b"\n")
+                sys.stdout.buffer.flush()
+            elif form == "text":
+                printer.show(report)
+            everything.append(report)
+            yield report
+    if form == "text":
+        printer.summarize(everything)
+
+
+@contextmanager
+def _tree(folder: Path, exclude: Sequence[str]) -> Iterator[Target]:
+    """A source tree, packed for as long as it is scanned; says on standard error what was left out."""
+    with tempfile.TemporaryDirectory(prefix="wheelmark-tree-") as temporary:
+        path = Path(temporary) / "tree.tar"
+        with path.open("wb") as stream:
+            packed = pack_tree(folder, stream, exclude=exclude)
+        if packed.left_out:
+            names = ", ".join(map(printable, sorted(packed.left_out)))
+            print(f"wheelmark: {folder}: left out {names}", file=sys.stderr)
+        yield Target(path, str(folder), packed.filename)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="wheelmark scan",
         description="Say what distributions do, and whether they are malicious. Nothing of them is executed.",
-        epilog="Exit status: 0 all scanned, nothing reached --fail-on; 1 something did; 2 one was incomplete.",
+        epilog="Exit status: 0 all scanned, nothing reached --fail-on; 1 something did; 2 one was incomplete. "
+        f"Other commands: wheelmark scan {' | '.join(SUBCOMMANDS)}.",
     )
-    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="a wheel, an sdist, or a folder with many")
+    parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="a wheel, an sdist, or a folder with many")
+    parser.add_argument(
+        "--tree",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="a source tree, scanned as the sdist that it would be",
+    )
+    parser.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name, or a path below the tree, that --tree leaves out",
+    )
     parser.add_argument(
         "--format",
         choices=("text", "json", "sarif"),
@@ -122,18 +151,6 @@ def _parser() -> argparse.ArgumentParser:
         default="malicious",
         help="the least verdict that fails (default: malicious)",
     )
-    parser.add_argument(
-        "--jobs",
-        type=_jobs,
-        default=os.cpu_count() or 1,
-        metavar="N",
-        help="files scanned at the same time (default: one for each CPU)",
-    )
+    add_rules(parser)
+    add_jobs(parser)
     return parser
-
-
-def _jobs(text: str) -> int:
-    count = int(text)
-    if not 1 <= count <= MAX_JOBS:
-        raise argparse.ArgumentTypeError(f"expected 1 to {MAX_JOBS}, got {count}")
-    return count

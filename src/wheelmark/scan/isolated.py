@@ -48,14 +48,22 @@ class IsolatedScanner:
     """
 
     def __init__(
-        self, limits: WorkerLimits | None = None, *, command: Sequence[str] | None = None, model: Path | None = None
+        self,
+        limits: WorkerLimits | None = None,
+        *,
+        rules: Sequence[Path] = (),
+        command: Sequence[str] | None = None,
+        model: Path | None = None,
     ) -> None:
-        """`model` is the file of another model than the shipped one, for benchmarks.
+        """`rules` are folders of rules beside those that are installed: code of whoever runs the scanner.
 
+        `model` is the file of another model than the shipped one, for benchmarks.
         `command` replaces the child's command line; it gets the limits as its last argument.
         """
         self._limits = limits or WorkerLimits()
-        self._command = tuple(command or (sys.executable, *_CHILD, *([] if model is None else [str(model)])))
+        options = [] if model is None else [f"--model={model}"]
+        options += [f"--rules={folder.absolute()}" for folder in rules]
+        self._command = tuple(command or (sys.executable, *_CHILD, *options))
         self._child: _Child | None = None
         self._ruleset = ""
         self._lock = threading.Lock()
@@ -135,6 +143,8 @@ class IsolatedScanner:
         child = _Child(process)
         try:
             hello = orjson.loads(self._line(child, self._limits.start_seconds))
+            if "failed" in hello:
+                raise _ChildFailed(str(hello["failed"]))
             child.ruleset, child.without_network = str(hello["ready"]), bool(hello["without_network"])
         except (_ChildFailed, ValueError, KeyError, TypeError) as error:
             _end(process)

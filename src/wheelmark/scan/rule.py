@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from wheelmark.scan.facts import Call, Facts
 from wheelmark.scan.flow import flow_of, printable
 from wheelmark.scan.report import Context, Finding, Severity, Step, Tactic
+from wheelmark.scan.samples import Samples
 from wheelmark.scan.values import Origin
 
 MAX_EVIDENCE = 300
@@ -64,6 +65,8 @@ class Rule:
     check: Callable[[Facts], Iterable[Evidence]]
     state: RuleState = RuleState.ENABLED
     yara: str = ""
+    samples: Samples = field(default=Samples(), compare=False)
+    origin: str = ""  # where the rule was loaded from; set by the loader, part of the version of the rule set
 
     def findings(self, facts: Facts, limit: int) -> list[Finding]:
         """What the rule says of a distribution: the gravest first, at most `limit`."""

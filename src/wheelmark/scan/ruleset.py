@@ -1,4 +1,4 @@
-"""The rules that a scan applies: the built-in ones and those of installed plug-ins, under one version."""
+"""The rules that a scan applies: built in, of installed plug-ins, of folders, under one version."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import hashlib
 import importlib
 import pkgutil
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -15,10 +15,12 @@ from wheelmark.scan import rules as builtin
 from wheelmark.scan.model import Model, load_model, shipped_model
 from wheelmark.scan.patterns import Patterns
 from wheelmark.scan.rule import Rule, RuleState
+from wheelmark.scan.rule_folder import folder_rules
 
 ENTRY_POINT_GROUP = "wheelmark.rules"
 ENGINE_VERSION = 2  # rises when facts or verdicts change without any rule's change
 TAKEN_TOGETHER = "taken-together"  # the id of what no rule says by itself: the model's own finding
+BUILT_IN = "built-in"
 _ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
@@ -37,8 +39,7 @@ class RuleSet:
     def __post_init__(self) -> None:
         ids = [rule.id for rule in self.rules]
         for identifier in ids:
-            if _ID.fullmatch(identifier) is None or identifier == TAKEN_TOGETHER:
-                raise RuntimeError(f"expected a rule id of words joined by hyphens, got {identifier!r}")
+            check_id(identifier)
         if len(set(ids)) != len(ids):
             repeated = sorted({identifier for identifier in ids if ids.count(identifier) > 1})
             raise RuntimeError(f"expected each rule id once, got {repeated} again")
@@ -49,10 +50,16 @@ class RuleSet:
             sorted((rule for rule in self.rules if rule.state is not RuleState.DISABLED), key=lambda rule: rule.id)
         )
         object.__setattr__(self, "rules", ordered)
-        names = [f"{rule.id} {rule.version} {rule.state}" for rule in ordered]
-        digest = hashlib.sha256("\n".join([*names, self.model.version]).encode()).hexdigest()[:12]
+        identities = [_identity(rule) for rule in ordered]
+        digest = hashlib.sha256("\n".join([*identities, self.model.version]).encode()).hexdigest()[:12]
         object.__setattr__(self, "version", f"{ENGINE_VERSION}.{len(ordered)}-{digest}")
         object.__setattr__(self, "patterns", Patterns([(rule.id, rule.yara) for rule in ordered if rule.yara]))
+
+
+def check_id(identifier: str) -> None:
+    """Raises: RuntimeError when this cannot be the id of a rule."""
+    if _ID.fullmatch(identifier) is None or identifier == TAKEN_TOGETHER:
+        raise RuntimeError(f"expected a rule id of words in lower case joined by hyphens, got {identifier!r}")
 
 
 def builtin_rules() -> tuple[Rule, ...]:
@@ -61,25 +68,42 @@ def builtin_rules() -> tuple[Rule, ...]:
     for module in pkgutil.iter_modules(builtin.__path__):
         if not module.name.startswith("_"):
             rule: Rule = importlib.import_module(f"{builtin.__name__}.{module.name}").RULE
-            found.append(rule)
+            found.append(replace(rule, origin=BUILT_IN))
     return tuple(found)
 
 
 def plugin_rules() -> tuple[Rule, ...]:
     """The rules of installed plug-ins: each entry point of the group is a rule or an iterable of rules.
 
+    The name and version of the distribution that brings a rule are part of its `origin`.
+
     Raises: RuntimeError when a plug-in offers something else. A rule that cannot be loaded must not be missed silently.
     """
     found: list[Rule] = []
     for entry in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: entry.name):
         offered = entry.load()
+        origin = f"{entry.dist.name} {entry.dist.version}" if entry.dist is not None else entry.value
         for rule in offered if isinstance(offered, Iterable) else (offered,):
             if not isinstance(rule, Rule):
                 raise RuntimeError(f"expected rules from the plug-in {entry.name}, got {rule!r}")
-            found.append(rule)
+            found.append(replace(rule, origin=origin))
     return tuple(found)
 
 
-def load_ruleset(model: Path | None = None) -> RuleSet:
-    """The built-in rules and those of all plug-ins; `model` is the file of another model than the shipped one."""
-    return RuleSet((*builtin_rules(), *plugin_rules()), shipped_model() if model is None else load_model(model))
+def all_rules(folders: Sequence[Path] = ()) -> tuple[Rule, ...]:
+    """Every rule there is, the disabled ones too: built in, of plug-ins, and of these folders.
+
+    Raises: Refused and RuntimeError, as `folder_rules` and `plugin_rules` do.
+    """
+    return (*builtin_rules(), *plugin_rules(), *(rule for folder in folders for rule in folder_rules(folder)))
+
+
+def load_ruleset(model: Path | None = None, folders: Sequence[Path] = ()) -> RuleSet:
+    """The rule set of everything that `all_rules` gives; `model` is the file of another model than the shipped one."""
+    return RuleSet(all_rules(folders), shipped_model() if model is None else load_model(model))
+
+
+def _identity(rule: Rule) -> str:
+    """What makes a rule this one: for what we did not write ourselves, also where it came from and its bytes."""
+    identity = f"{rule.id} {rule.version} {rule.state}"
+    return identity if rule.origin in {"", BUILT_IN} else f"{identity} {rule.origin}"

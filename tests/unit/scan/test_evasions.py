@@ -11,8 +11,9 @@ import zlib
 
 import pytest
 
-from support.scan import WHEEL_NAME, finding_of, rules_of, scan_import, scan_sdist, scan_wheel, the_ruleset
+from support.scan import finding_of, rules_of, scan_import, scan_sdist, scan_wheel, the_ruleset
 from wheelmark.scan import Context, ScanBounds, Severity, Verdict, scan_stream
+from wheelmark.scan.samples import WHEEL_NAME
 
 SAID = base64.b64encode(b"print('imitation')").decode()
 DECODED = "decoded-code-executed"

@@ -9,6 +9,7 @@ from wheelmark.scan.facts import Act, Call, Facts
 from wheelmark.scan.report import Severity, Tactic
 from wheelmark.scan.rule import Evidence, Rule
 from wheelmark.scan.rules._common import graded, shown
+from wheelmark.scan.samples import Sample, Samples
 
 _PLACE = re.compile(
     r"(?i)(Start Menu[\\/]+Programs[\\/]+Startup|CurrentVersion[\\/]+Run(Once)?\b|"
@@ -51,4 +52,26 @@ RULE = Rule(
     message="Something is put where the system starts it by itself: autostart folder, Run key, cron, shell profile.",
     reference="https://attack.mitre.org/techniques/T1547/001/",
     check=check,
+    samples=Samples(
+        malicious=(
+            Sample.imported(r"""
+                import os
+
+                _place = os.path.expanduser("~/.config/autostart/sample.desktop")
+                with open(_place, "w") as file:
+                    file.write("[Desktop Entry]\nExec=true\n")
+            """),
+        ),
+        benign=(
+            Sample.imported('''
+                import os
+
+
+                def is_completed():
+                    """True when the shell profile loads our completion."""
+                    with open(os.path.expanduser("~/.bashrc")) as file:
+                        return "sample-complete" in file.read()
+            '''),
+        ),
+    ),
 )

@@ -8,6 +8,7 @@ from wheelmark.scan.facts import Act, Facts
 from wheelmark.scan.report import Severity, Tactic
 from wheelmark.scan.rule import Evidence, Rule
 from wheelmark.scan.rules._common import graded, shown
+from wheelmark.scan.samples import Sample, Samples
 
 _MIN_NAME = 4
 
@@ -33,4 +34,27 @@ RULE = Rule(
     message="A distribution for any platform brings an executable along and starts it without being asked.",
     reference="https://attack.mitre.org/techniques/T1204/002/",
     check=check,
+    samples=Samples(
+        malicious=(
+            Sample.wheel(
+                {
+                    "widget/__init__.py": """
+                        import os
+                        import subprocess
+
+                        subprocess.Popen([os.path.join(os.path.dirname(__file__), "updater.exe")])
+                    """,
+                    "widget/updater.exe": "MZ imitation: no program\n",
+                }
+            ),
+        ),
+        benign=(
+            Sample.wheel(
+                {
+                    "widget/__init__.py": "VERSION = 1\n",
+                    "widget/updater.exe": "MZ imitation: no program\n",
+                }
+            ),
+        ),
+    ),
 )

@@ -8,6 +8,7 @@ from wheelmark.scan.facts import Facts
 from wheelmark.scan.report import Severity, Tactic
 from wheelmark.scan.rule import Evidence, Rule
 from wheelmark.scan.rules._common import graded
+from wheelmark.scan.samples import Sample, Samples
 
 
 def check(facts: Facts) -> Iterator[Evidence]:
@@ -29,4 +30,12 @@ RULE = Rule(
     message="Code stands behind a long run of blanks, where no editor shows it.",
     reference="https://attack.mitre.org/techniques/T1027/",
     check=check,
+    samples=Samples(
+        malicious=(Sample.imported(f"VERSION = 1;{' ' * 300}import os; os.getcwd()\n"),),
+        benign=(
+            Sample.imported(
+                f"TABLE = [{' ' * 200}1, 2, 3]\nLONG = 1{' ' * 200}# import of old names ends here\n",
+            ),
+        ),
+    ),
 )

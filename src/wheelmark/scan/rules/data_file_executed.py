@@ -8,6 +8,7 @@ from wheelmark.scan.facts import Act, Facts
 from wheelmark.scan.report import Severity, Tactic
 from wheelmark.scan.rule import Evidence, Rule
 from wheelmark.scan.rules._common import graded
+from wheelmark.scan.samples import Sample, Samples
 from wheelmark.scan.values import Taint
 
 _CODE_NAMES = (".py", ".pyw", ".pyi", "_version", "version", "activate_this.py", ".cfg", ".in")
@@ -55,4 +56,38 @@ RULE = Rule(
     message="The contents of a file that does not look like code are executed.",
     reference="https://attack.mitre.org/techniques/T1036/008/",
     check=check,
+    samples=Samples(
+        malicious=(
+            Sample.wheel(
+                {
+                    "widget/__init__.py": """
+                        import os
+
+                        exec(open(os.path.join(os.path.dirname(__file__), "notes.txt")).read())
+                    """,
+                    "widget/notes.txt": """
+                        print("imitation")
+                    """,
+                }
+            ),
+        ),
+        benign=(
+            Sample.sdist(
+                {
+                    "notes.txt": "A sample.\n",
+                    "setup.py": """
+                        from setuptools import setup
+
+                        about = {}
+                        exec(open("widget/_version.py").read(), about)
+                        with open("notes.txt") as file:
+                            setup(name="widget", version=about["version"], description=file.read())
+                    """,
+                    "widget/_version.py": """
+                        version = "1"
+                    """,
+                }
+            ),
+        ),
+    ),
 )

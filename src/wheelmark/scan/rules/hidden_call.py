@@ -8,6 +8,7 @@ from wheelmark.scan.facts import Act, Call, Facts
 from wheelmark.scan.report import Severity, Tactic
 from wheelmark.scan.rule import Evidence, Rule
 from wheelmark.scan.rules._common import graded
+from wheelmark.scan.samples import Sample, Samples
 
 _ACTS = (Act.RUN_CODE, Act.START_PROCESS, Act.LOAD_CODE, Act.SEND, Act.CONNECT)
 
@@ -42,4 +43,27 @@ RULE = Rule(
     message="What runs code, starts a process or talks to the network is called under a name put together at run time.",
     reference="https://attack.mitre.org/techniques/T1027/",
     check=check,
+    samples=Samples(
+        malicious=(
+            Sample.imported("""
+                import os
+
+                getattr(os, "sys" + "tem")("echo imitation")
+            """),
+            Sample.imported("""
+                setattr(__builtins__, "_____", exec)
+                _____("print(1)")
+            """),
+        ),
+        benign=(
+            Sample.imported("""
+                import importlib
+                import os
+
+                separator = getattr(os, "sep")
+                plugin = importlib.import_module("json")
+                plugin.loads("{}")
+            """),
+        ),
+    ),
 )

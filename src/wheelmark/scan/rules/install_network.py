@@ -9,6 +9,7 @@ from wheelmark.scan.facts import Act, Facts
 from wheelmark.scan.report import Context, Severity, Tactic
 from wheelmark.scan.rule import Evidence, Rule
 from wheelmark.scan.rules._common import shown
+from wheelmark.scan.samples import Sample, Samples
 from wheelmark.scan.vocabulary import LOOK_UPS
 
 _ASKS = re.compile(r"(?i)^\s*(nslookup|dig|ping|host)\s.*[\w-]\.[a-z]{2,}")
@@ -35,4 +36,40 @@ RULE = Rule(
     message="The code that runs at installation or at interpreter start-up talks to the network.",
     reference="https://attack.mitre.org/techniques/T1195/002/",
     check=check,
+    samples=Samples(
+        malicious=(
+            Sample.installed("""
+                import urllib.request
+                from setuptools import setup
+                from setuptools.command.install import install
+
+
+                class Install(install):
+                    def run(self):
+                        urllib.request.urlopen("https://count.example.invalid/")
+                        install.run(self)
+
+
+                setup(name="widget", version="1", cmdclass={"install": Install})
+            """),
+        ),
+        benign=(
+            Sample.sdist(
+                {
+                    "setup.py": """
+                        from setuptools import setup
+
+                        setup(name="widget", version="1")
+                    """,
+                    "widget/client.py": """
+                        import requests
+
+
+                        def fetch(url):
+                            return requests.get(url, timeout=10).json()
+                    """,
+                }
+            ),
+        ),
+    ),
 )

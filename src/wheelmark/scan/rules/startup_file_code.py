@@ -8,6 +8,7 @@ from wheelmark.scan.facts import Act, Facts
 from wheelmark.scan.report import Context, Severity, Tactic
 from wheelmark.scan.rule import Evidence, Rule
 from wheelmark.scan.rules._common import shown
+from wheelmark.scan.samples import Sample, Samples
 
 _GRAVE = frozenset({Act.START_PROCESS, Act.SEND, Act.DOWNLOAD, Act.CONNECT, Act.LOAD_CODE, Act.NATIVE})
 
@@ -35,4 +36,25 @@ RULE = Rule(
     message="A .pth file does more than name a path or import a module: it runs at every start of the interpreter.",
     reference="https://attack.mitre.org/techniques/T1546/018/",
     check=check,
+    samples=Samples(
+        malicious=(
+            Sample.wheel(
+                {
+                    "widget/__init__.py": "VERSION = 1\n",
+                    "widget.pth": "import os; os.system('echo imitation')\n",
+                }
+            ),
+        ),
+        benign=(
+            Sample.wheel(
+                {
+                    "other.pth": """
+                        ../folder
+                        import widget
+                    """,
+                    "widget/__init__.py": "VERSION = 1\n",
+                }
+            ),
+        ),
+    ),
 )

@@ -9,6 +9,7 @@ from wheelmark.scan.facts import Act, Call, Facts
 from wheelmark.scan.report import Context, Severity, Tactic
 from wheelmark.scan.rule import Evidence, Rule
 from wheelmark.scan.rules._common import shown
+from wheelmark.scan.samples import Sample, Samples
 from wheelmark.scan.values import Taint
 
 _PIP = re.compile(r"(?i)\bpip3?\b.*\binstall\b|\binstall\b.*\bpip3?\b")
@@ -54,4 +55,43 @@ RULE = Rule(
     message="Code that nobody called starts a process that it hides, installs something else, or destroys files.",
     reference="https://attack.mitre.org/techniques/T1059/",
     check=check,
+    samples=Samples(
+        malicious=(
+            Sample.imported("""
+                import base64
+                import os
+
+                os.system(base64.b64decode("ZWNobyBpbWl0YXRpb24=").decode())
+            """),
+            Sample.imported("""
+                import subprocess
+
+                subprocess.Popen(["python3", "-c", "import json"])
+            """),
+        ),
+        benign=(
+            Sample.imported("""
+                import subprocess
+                import sys
+
+
+                def ensure(requirement):
+                    subprocess.check_call([sys.executable, "-m", "pip", "install", requirement])
+            """),
+            Sample.wheel(
+                {
+                    "widget/worker.py": """
+                        import base64
+                        import subprocess
+                        import sys
+
+
+                        def serve():
+                            for line in sys.stdin:
+                                subprocess.run(base64.b64decode(line).split(), check=False)
+                    """,
+                }
+            ),
+        ),
+    ),
 )

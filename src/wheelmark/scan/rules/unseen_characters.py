@@ -8,6 +8,7 @@ from wheelmark.scan.facts import Facts
 from wheelmark.scan.report import Severity, Tactic
 from wheelmark.scan.rule import Evidence, Rule
 from wheelmark.scan.rules._common import graded
+from wheelmark.scan.samples import Sample, Samples
 
 
 def check(facts: Facts) -> Iterator[Evidence]:
@@ -39,4 +40,20 @@ RULE = Rule(
     message="The source has characters that make it read as something else than it is.",
     reference="https://trojansource.codes/",
     check=check,
+    samples=Samples(
+        malicious=(
+            # The name of the call is spelled with mathematical letters, which Python reads as plain ones.
+            Sample.imported('\U0001d5be\U0001d5d1\U0001d5be\U0001d5bc("print(1)")\n'),
+        ),
+        benign=(
+            Sample.imported("""
+                GREETING = "שלום"
+                α = 0.5
+
+
+                def über(x):
+                    return x * α
+            """),
+        ),
+    ),
 )

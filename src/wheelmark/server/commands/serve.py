@@ -83,10 +83,11 @@ def _prepare(config: Config) -> None:
 
     from wheelmark.server.founding import found, prepare_folders
     from wheelmark.server.review.context.examiner import check_lists
-    from wheelmark.server.review.tasks import forget_leases
+    from wheelmark.server.review.tasks import check_rules, forget_leases
     from wheelmark.server.stores import current_store
 
     check_lists(config)
+    check_rules(config)
     prepare_folders(config)
     first = found(config, current_store(), now=timezone.now())
     if not config.on_postgresql:

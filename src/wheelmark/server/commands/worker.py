@@ -51,9 +51,11 @@ def _check(config: Config) -> None:
     """See that there is an index, and that what this machine needs for it is here."""
     from wheelmark.server.publishing.rows import load_state
     from wheelmark.server.review.context.examiner import check_lists
+    from wheelmark.server.review.tasks import check_rules
     from wheelmark.server.stores import current_store
 
     (config.data / "incoming").mkdir(mode=0o700, parents=True, exist_ok=True)
     check_lists(config)
+    check_rules(config)
     load_state()
     current_store()

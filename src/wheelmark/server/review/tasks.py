@@ -80,6 +80,19 @@ def forget_leases() -> None:
     File.objects.filter(state=FileState.VALIDATED).update(scan_lease_until=None)
 
 
+def check_rules(config: Config) -> None:
+    """See at the start that the operator's own rules can be loaded, in a process of the scanner's.
+
+    Raises: Unavailable with the rule that cannot be; otherwise every upload would wait for a scan that never starts.
+    """
+    if not config.rules_folders:
+        return
+    from wheelmark.scan import IsolatedScanner
+
+    with IsolatedScanner(rules=config.rules_folders) as scanner:
+        scanner.ruleset()
+
+
 @cache
 def bench() -> Bench:
     """What this process scans with: made at the first scan, kept until the process ends."""
@@ -100,7 +113,8 @@ def bench() -> Bench:
                 address_space=config.scan_memory,
                 cpu_seconds=max(1, round(config.scan_seconds)),
                 wall_seconds=config.scan_seconds,
-            )
+            ),
+            rules=config.rules_folders,
         ),
         policy=ReviewPolicy(
             hold_suspicious=config.hold_suspicious,
