@@ -21,7 +21,7 @@ from support.attack_suite import METADATA
 from support.attack_suite.model import Scene, a_scene
 from support.attack_suite.ways import Run, Way
 from support.client import new_environment
-from support.hostile_mirror import Ask, Rule, do, flip, say, signed_anew
+from support.hostile_mirror import flip, once_asked_for, say, signed_anew
 from support.repository import Answer
 from support.server import eventually
 from wheelmark.client import Verifier
@@ -49,16 +49,6 @@ def refuses(scene: Scene) -> str:
     assert run.status == 3, run
     assert scene.versions() == {}
     return run.output
-
-
-def once_asked_for(where: str, event: Any) -> Rule:
-    """`event` happens when the first answer to `where` is about to be sent."""
-
-    def act(ask: Ask) -> Answer | bytes | None:
-        event()
-        return ask.said
-
-    return do(where, act, times=1)
 
 
 def test_key_rotation_in_mid_flight_is_followed(scene: Scene) -> None:

@@ -81,6 +81,7 @@ class HostileMirror(IndexServer):
         """Nobody listens at the mirror's address while the block runs; afterwards it is back."""
         self._server.shutdown()
         self._server.server_close()
+        self._server.hang_up()
         yield
         self._listen(self.port)
         self._thread.start()
@@ -110,6 +111,16 @@ def do(where: str, act: Act, *, times: int | None = None) -> Rule:
 def say(where: str, answer: Answer | bytes | None, *, times: int | None = None) -> Rule:
     """Another answer; None says that nothing is there."""
     return Rule(where, lambda _: answer, times=times)
+
+
+def once_asked_for(where: str, event: Callable[[], object]) -> Rule:
+    """The truth; and `event` happens when the first such answer is about to be sent."""
+
+    def act(ask: Ask) -> Answer | bytes | None:
+        event()
+        return ask.said
+
+    return Rule(where, act, times=1)
 
 
 def flip(where: str) -> Rule:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import re
+import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -329,6 +330,17 @@ class IndexServer:
 class _QuietServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
+    connections: frozenset[socket.socket] = frozenset()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.connections |= {request}
+        super().process_request(request, client_address)
+
+    def hang_up(self) -> None:
+        """End the connections that clients keep for their next request, too."""
+        for connection in self.connections:
+            with suppress(OSError):  # it has ended already
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Clients that hang up in the middle are what these tests are about."""

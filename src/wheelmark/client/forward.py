@@ -82,7 +82,7 @@ class Gate:
 
 
 class ForwardProxy(LoopbackServer):
-    """Answers for the gates' indexes; `tunnels` are hosts that may be reached as they are, at port 443."""
+    """Answers for the gates' indexes; `tunnels` are hosts (in lower case) and ports that may be reached as they are."""
 
     def __init__(
         self,
@@ -91,10 +91,10 @@ class ForwardProxy(LoopbackServer):
         authority: LocalAuthority,
         *,
         port: int = 0,
-        tunnels: Iterable[str] = (),
+        tunnels: Iterable[tuple[str, int]] = (),
     ) -> None:
         self.authority = authority
-        self.tunnels = frozenset(host.lower() for host in tunnels)
+        self.tunnels = frozenset(tunnels)
         self._gates: Mapping[Origin, tuple[Gate, ...]] = {
             origin: tuple(gate for gate in gates if gate.origin == origin)
             for origin in dict.fromkeys(gate.origin for gate in gates)
@@ -186,7 +186,7 @@ class _PlainHandler(_ForwardHandler):
         origin = Origin.of(f"https://{self.path[: MAX_HOST_CHARS + 8]}")
         if self.server.gates_at(origin) and origin is not None:
             self._play(origin)
-        elif origin is not None and origin.port == 443 and origin.host in self.server.tunnels:
+        elif origin is not None and (origin.host, origin.port) in self.server.tunnels:
             self.server.counters.request("tunnel")
             self._established(close=True)
             splice(self.connection, origin.host, origin.port)

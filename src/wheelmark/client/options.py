@@ -18,7 +18,8 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
+from urllib.parse import urlsplit
 
 from wheelmark.client.anchor import RootChoice
 from wheelmark.errors import Fault, Refused, Unavailable
@@ -42,7 +43,27 @@ _VALUE_OPTIONS = {
 }
 _FLAG_OPTIONS = {"--trust-on-first-use": "trust whatever root an index offers at the first contact"}
 TUNNEL_OPTION = "--tunnel"
-_TUNNEL_HELP = "a host that may be reached at port 443 as it is, unverified; may be repeated"
+_TUNNEL_HELP = "a host that may be reached as it is, unverified, at port 443 or the one given; may be repeated"
+
+
+class Tunnel(NamedTuple):
+    """Whom the child may reach as it is."""
+
+    host: str  # in lower case
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Tunnel:
+        """From `HOST` or `HOST:PORT`, an IPv6 address in brackets."""
+        fault = argparse.ArgumentTypeError(f"expected HOST or HOST:PORT, got {text[:100]!r}")
+        try:
+            parts = urlsplit(f"//{text}")
+            port = 443 if parts.port is None else parts.port
+        except ValueError as error:
+            raise fault from error
+        if not parts.hostname or parts.netloc != text or "@" in text or text.endswith(":") or not port:
+            raise fault
+        return cls(parts.hostname.lower(), port)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +82,7 @@ class Options:
     indexes: tuple[IndexChoice, ...]  # at least one, the highest priority first
     directory: Path
     port: int
-    tunnels: tuple[str, ...] = ()
+    tunnels: tuple[Tunnel, ...] = ()
 
 
 class Parser(argparse.ArgumentParser):
@@ -102,7 +123,9 @@ def parser(name: str, usage: str, epilog: str, *, tunnels: bool) -> Parser:
     for option, text in _FLAG_OPTIONS.items():
         made.add_argument(option, help=text, action="store_true")
     if tunnels:
-        made.add_argument(TUNNEL_OPTION, help=_TUNNEL_HELP, action="append", metavar="HOST", default=[])
+        made.add_argument(
+            TUNNEL_OPTION, help=_TUNNEL_HELP, action="append", default=[], type=Tunnel.parse, metavar="HOST[:PORT]"
+        )
     return made
 
 

@@ -18,27 +18,17 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import orjson
-from tuf.api.exceptions import RepositoryError
-from tuf.api.metadata import Metadata, Root, Targets  # type: ignore[attr-defined]  # re-exported without saying so
 
 from wheelmark.errors import Refused, Untrusted
 from wheelmark.trust.expiry import ExpiryPolicy, expires_at
 from wheelmark.trust.founding import OnlineKeys
-from wheelmark.trust.holders import HOLDER_SCHEMES, ONLINE_SCHEMES, check_key
 from wheelmark.trust.keys import PublicKey, RoleKeys
 from wheelmark.trust.layout import BINS, ROOT, TARGETS, Layout
 from wheelmark.trust.metadata import envelope, utc_seconds
 from wheelmark.trust.signers import OnlineSigner
 from wheelmark.trust.state import RoleState
-from wheelmark.trust.terms import (
-    OFFLINE_ROLES,
-    BinsTerms,
-    OfflineTerms,
-    RootTerms,
-    TargetsTerms,
-    read_terms,
-    signed_part,
-)
+from wheelmark.trust.succession import check_keys, check_step, deciders, together, verified_terms, verify_files
+from wheelmark.trust.terms import OFFLINE_ROLES, BinsTerms, OfflineTerms, RootTerms, TargetsTerms, read_terms
 
 MAX_SIGNATURE_CHARACTERS: Final = 4096
 """Hex characters of one signature; RSA of 16,384 bits has 4,096."""
@@ -101,7 +91,7 @@ class Ceremony:
         demands = []
         for role in self.new:
             signed = self.signatures.get(role, {})
-            for because, keys in _deciders(role, self.before, self.after):
+            for because, keys in deciders(role, self.before, self.after):
                 found = tuple(key.keyid for key in keys.keys if key.keyid in signed)
                 demands.append(Demand(role=role, because=because, keys=keys, signed=found))
         return tuple(demands)
@@ -141,7 +131,7 @@ def propose(current: Mapping[str, bytes], wish: Wish, *, now: datetime, policy: 
         Refused: nothing would change (`ceremony-empty`), or the wish cannot be met (see `open_ceremony`).
         Untrusted: what is current does not verify.
     """
-    before = _verified_terms(current)
+    before = verified_terms(current)
     after = _terms_after(before, wish, now=utc_seconds(now), policy=policy)
     new = {
         role: after.of(role).signed_bytes()
@@ -163,18 +153,18 @@ def open_ceremony(current: Mapping[str, bytes], new: Mapping[str, bytes], signat
             snapshot and timestamp (`rebin-keys`), an algorithm that is not offered (`key-algorithm`).
         Untrusted: anything that does not verify; the message says what.
     """
-    before = _verified_terms(current)
+    before = verified_terms(current)
     if not new or list(new) != [role for role in OFFLINE_ROLES if role in new]:
         raise Untrusted(f"expected new versions of offline roles, got {', '.join(new) or 'none'}", code="ceremony-form")
     read = {role: read_terms(role, signed) for role, signed in new.items()}
-    after = _together(before, read)
+    after = together(before, read)
     for role, terms in read.items():
         expected = before.of(role).version + 1 if before else 1
         if terms.version != expected:
             raise Untrusted(f"expected version {expected} of {role}, got {terms.version}", code="ceremony-version")
-    _check_keys(after)
+    check_keys(after)
     if before is not None:
-        _check_step(before, after, new)
+        check_step(before, after, new)
     opened = Ceremony(current=dict(current), new=dict(new), signatures={}, before=before, after=after)
     for role, found in signatures.items():
         for keyid, signature in found.items():
@@ -249,7 +239,7 @@ def complete(ceremony: Ceremony, *, now: datetime) -> Completed:
                 code="ceremony-expired",
             )
     files = {role: _sealed(ceremony, role) for role in ceremony.new}
-    _verify_files({**ceremony.current, **files}, ceremony.current.get(ROOT))
+    verify_files({**ceremony.current, **files}, ceremony.current.get(ROOT))
     return Completed(
         fingerprint=ceremony.fingerprint,
         objects=tuple((f"{after.of(role).version}.{role}.json", file) for role, file in files.items()),
@@ -300,86 +290,9 @@ def _terms_after(before: OfflineTerms | None, wish: Wish, *, now: datetime, poli
     )
 
 
-def _verified_terms(current: Mapping[str, bytes]) -> OfflineTerms | None:
-    """What the current files say, if their signatures hold; None for a new index."""
-    if not current:
-        return None
-    if list(current) != list(OFFLINE_ROLES):
-        raise Untrusted(
-            f"expected {', '.join(OFFLINE_ROLES)} as they are, got {', '.join(current)}", code="ceremony-form"
-        )
-    _verify_files(current, None)
-    return _together(None, {role: read_terms(role, signed_part(role, current[role])[0]) for role in OFFLINE_ROLES})
-
-
-def _verify_files(files: Mapping[str, bytes], predecessor: bytes | None) -> None:
-    """Let python-tuf check root (by its predecessor and itself), targets (by root) and bins (by targets)."""
-    try:
-        root = Metadata[Root].from_bytes(files[ROOT])
-        if predecessor is not None and predecessor != files[ROOT]:
-            Metadata[Root].from_bytes(predecessor).signed.verify_delegate(ROOT, root.signed_bytes, root.signatures)
-        root.signed.verify_delegate(ROOT, root.signed_bytes, root.signatures)
-        targets = Metadata[Targets].from_bytes(files[TARGETS])
-        root.signed.verify_delegate(TARGETS, targets.signed_bytes, targets.signatures)
-        bins = Metadata[Targets].from_bytes(files[BINS])
-        targets.signed.verify_delegate(BINS, bins.signed_bytes, bins.signatures)
-    except (RepositoryError, ValueError, AttributeError) as error:
-        raise Untrusted(f"expected root, targets and bins that verify, got: {error}", code="ceremony-verify") from error
-
-
-def _together(before: OfflineTerms | None, read: Mapping[str, Any]) -> OfflineTerms:
-    def pick(role: str) -> Any:
-        if role in read:
-            return read[role]
-        if before is None:
-            raise Untrusted(f"expected a first {role} in the founding of an index, got none", code="ceremony-form")
-        return before.of(role)
-
-    return OfflineTerms(root=pick(ROOT), targets=pick(TARGETS), bins=pick(BINS))
-
-
-def _check_keys(after: OfflineTerms) -> None:
-    """Who takes the server must not hold a key that survives the server; and each key stands under its own name."""
-    for key in after.offline_keys:
-        check_key(key, schemes=HOLDER_SCHEMES)
-    for key in after.online_keys:
-        check_key(key, schemes=ONLINE_SCHEMES)
-    first, second = after.online_keys
-    shared = {key.public for key in after.offline_keys} & {first.public, second.public}
-    if shared or first.public == second.public:
-        got = "one of the holders' keys" if shared else "one for both"
-        raise Refused.because("key-shared", "online", f"expected online keys of their own, got {got}")
-
-
-def _check_step(before: OfflineTerms, after: OfflineTerms, new: Mapping[str, bytes]) -> None:
-    """What a step from one state to the next must not do."""
-    stale = [role for role in OFFLINE_ROLES if role not in new and after.holders(role) != before.holders(role)]
-    if stale:
-        raise Untrusted(
-            f"expected new versions of {', '.join(stale)}, whose holders change, got none", code="ceremony-form"
-        )
-    if after.bins.layout != before.bins.layout and after.root.publish == before.root.publish:
-        raise Refused.because(
-            "rebin-keys",
-            "bit_length",
-            "expected a new key for snapshot and timestamp together with another number of bins, got the old one: "
-            "clients that know the old bins would refuse the index (add --timestamp-key new)",
-        )
-
-
-def _deciders(role: str, before: OfflineTerms | None, after: OfflineTerms) -> list[tuple[str, RoleKeys]]:
-    """Whose thresholds a new version of a role must meet, each with the document that says so."""
-    if role == ROOT:
-        old = [(f"root {before.root.version}", before.root.root)] if before else []
-        return [*old, (f"root {after.root.version}", after.root.root)]
-    if role == TARGETS:
-        return [(f"root {after.root.version}", after.root.targets)]
-    return [(f"targets {after.targets.version}", after.targets.bins)]
-
-
 def _may_sign(ceremony: Ceremony, role: str) -> dict[str, PublicKey]:
-    deciders = _deciders(role, ceremony.before, ceremony.after)
-    return {key.keyid: key for _, keys in deciders for key in keys.keys}
+    found = deciders(role, ceremony.before, ceremony.after)
+    return {key.keyid: key for _, keys in found for key in keys.keys}
 
 
 def _check_signature(ceremony: Ceremony, role: str, keyid: str, signature: str) -> None:
@@ -398,15 +311,3 @@ def _check_signature(ceremony: Ceremony, role: str, keyid: str, signature: str) 
         raise Untrusted(
             f"expected the signature of {keyid} on {role} to verify, got: {error}", code="ceremony-signature"
         ) from error
-
-
-def terms_of(current: Mapping[str, bytes]) -> OfflineTerms:
-    """What root, targets and bins say now, by their files.
-
-    Raises:
-        Untrusted: they do not verify.
-    """
-    terms = _verified_terms(current)
-    if terms is None:
-        raise RuntimeError("expected three files, got none: a new index has no terms yet")
-    return terms

@@ -103,7 +103,7 @@ def setup(tmp_path: Path) -> Iterator[Setup]:
             gates.append(Gate.to(IndexAddress.parse(url), source))
             servers.append(server)
         authority = LocalAuthority([gate.origin.host for gate in gates[1:]], now=datetime.now(UTC))
-        proxy = stack.enter_context(ForwardProxy(gates, Incidents(), authority, tunnels=["localhost"]))
+        proxy = stack.enter_context(ForwardProxy(gates, Incidents(), authority, tunnels=[("localhost", 443)]))
         yield Setup(servers[0], repositories, servers, proxy, authority, file)
 
 
@@ -212,7 +212,7 @@ def test_what_is_neither_page_nor_file_is_not_found(setup: Setup, path: str) -> 
         ("CONNECT", "example.invalid:443"),
         ("CONNECT", "index.example.org:8443"),
         ("CONNECT", "index.example.org.:443"),
-        ("CONNECT", "localhost:8443"),  # tunnels lead to 443 only
+        ("CONNECT", "localhost:8443"),  # a tunnel leads to one port
         ("CONNECT", "nonsense"),
         ("POST", "http://example.invalid/"),
     ],

@@ -43,6 +43,26 @@ def test_own_options_end_at_the_first_other_word(argv: list[str], own: int) -> N
     assert split(argv) == (argv[:own], argv[own:])
 
 
+@pytest.mark.parametrize(
+    ("text", "tunnel"),
+    [
+        ("Registry.example.org", ("registry.example.org", 443)),
+        ("localhost:8443", ("localhost", 8443)),
+        ("[::1]:8443", ("::1", 8443)),
+        ("127.0.0.1", ("127.0.0.1", 443)),
+    ],
+)
+def test_tunnel_leads_to_one_host_and_port(text: str, tunnel: tuple[str, int]) -> None:
+    assert read("--index", INDEX, "--tunnel", text).tunnels == (tunnel,)
+
+
+@pytest.mark.parametrize("text", ["", ":443", "a:", "a:x", "a:0", "a:70000", "a/b", "https://a", "me@a", "[::1", "a?b"])
+def test_what_is_no_host_is_not_tunnelled_to(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        read("--index", INDEX, "--tunnel", text)
+    assert "expected HOST or HOST:PORT" in capsys.readouterr().err
+
+
 def test_index_and_root_come_from_the_environment_when_not_given() -> None:
     environment = {"WHEELMARK_INDEX": INDEX, "WHEELMARK_ROOT": "root.json", "WHEELMARK_STATE": "state"}
     got = read(**environment)

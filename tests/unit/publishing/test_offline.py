@@ -18,9 +18,10 @@ from wheelmark.server.publishing.offline import hand_over, take_back
 from wheelmark.server.publishing.publisher import Publisher
 from wheelmark.server.publishing.signing import current_files, named_keys
 from wheelmark.trust import Layout, RoleKeys
-from wheelmark.trust.ceremony import Wish, complete, propose, sign, terms_of
+from wheelmark.trust.ceremony import Wish, complete, propose, sign
 from wheelmark.trust.ceremony_file import format_ceremony
 from wheelmark.trust.holders import changed_holders
+from wheelmark.trust.succession import terms_of
 from wheelmark.trust.terms import OFFLINE_ROLES, OfflineTerms
 
 pytestmark = pytest.mark.django_db(transaction=True)

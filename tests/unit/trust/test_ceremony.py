@@ -23,7 +23,7 @@ from wheelmark.trust import (
     check_metadata_set,
     found_on,
 )
-from wheelmark.trust.ceremony import Ceremony, Wish, complete, merge, open_ceremony, propose, sign, terms_of
+from wheelmark.trust.ceremony import Ceremony, Wish, complete, merge, open_ceremony, propose, sign
 from wheelmark.trust.ceremony_file import MAX_CEREMONY_BYTES, format_ceremony, read_ceremony
 from wheelmark.trust.ceremony_summary import summarize
 from wheelmark.trust.holders import (
@@ -36,6 +36,7 @@ from wheelmark.trust.holders import (
     read_public_key,
 )
 from wheelmark.trust.metadata import envelope
+from wheelmark.trust.succession import terms_of
 from wheelmark.trust.terms import OFFLINE_ROLES, read_terms
 
 LONE = a_signer("offline")

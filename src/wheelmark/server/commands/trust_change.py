@@ -51,8 +51,9 @@ def add_change(parser: argparse.ArgumentParser) -> None:
 def wished(arguments: argparse.Namespace, config: Config, current: dict[str, bytes]) -> Wish:
     """What the options ask for."""
     from wheelmark.trust import Layout, RoleKeys, choose_bit_length
-    from wheelmark.trust.ceremony import Wish, terms_of
+    from wheelmark.trust.ceremony import Wish
     from wheelmark.trust.holders import changed_holders, find_holder
+    from wheelmark.trust.succession import terms_of
 
     def option(name: str, default: Any = None) -> Any:
         return getattr(arguments, name, default)
