@@ -73,7 +73,7 @@ def test_of_a_malicious_sample_no_text_is_kept(judged: dict[str, Judged]) -> Non
 
 def test_every_scan_has_its_cost(judged: dict[str, Judged]) -> None:
     for each in judged.values():
-        assert 0 <= each.cpu_seconds < 30  # 0: less than the clock tells apart
+        assert 0.0001 < each.cpu_seconds < 30
         assert 10 * 2**20 < each.peak_bytes < 2**30
 
 
