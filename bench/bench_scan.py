@@ -75,7 +75,12 @@ def run(options: argparse.Namespace) -> list[Figure]:
         if number % 200 == 0:
             print(f"  {number} of {len(samples)} scanned", file=sys.stderr, flush=True)
     peers, peer_version = _peers(options, places, samples)
-    results = Results(judged=judged, peers=peers, out_of_fold=bool(models.unseen), temporal=models.earlier is not None)
+    results = Results(
+        judged=judged,
+        peers=peers,
+        out_of_fold=bool(models.unseen) or options.list is not None,
+        temporal=models.earlier is not None,
+    )
     command, command_note = _as_command(judged)
     about = _about(options, note, peer_version, command_note)
     _save(results, about)
@@ -85,7 +90,8 @@ def run(options: argparse.Namespace) -> list[Figure]:
 def _samples(options: argparse.Namespace, places: Places) -> list[Sample]:
     listed = options.list or places.lists / "dev-malicious.tsv"
     found = drawn(malicious_samples(listed), options.each)
-    for kind in options.kinds:
+    # With another list the shipped model judges what it has not seen; benign files it has.
+    for kind in () if options.list else options.kinds:
         found += drawn(benign_samples(places, kinds=(kind,)), options.each)
     return found
 

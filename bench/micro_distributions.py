@@ -95,8 +95,8 @@ def micro_distributions(donor: Donor, *, at_most: int) -> Iterator[Micro]:
         yield _build(donor, number, taken, draw)
 
 
-def donors(samples: Iterable[Sample]) -> list[Donor]:
-    """The projects of the corpus that have modules to give, and the standard library's modules, by project."""
+def donors(samples: Iterable[Sample], library: Path) -> list[Donor]:
+    """The projects of the corpus that have modules to give, and those of the standard library in `library`."""
     found: dict[str, Donor] = {}
     for sample in samples:
         if sample.malicious:
@@ -110,7 +110,7 @@ def donors(samples: Iterable[Sample]) -> list[Donor]:
             modules, setup = (known.modules or modules), (known.setup or setup)
         if modules:
             found[sample.group] = Donor(sample.source, sample.group, modules, setup)
-    everything = [*found.values(), *standard_library(Path(sysconfig.get_path("stdlib")))]
+    everything = [*found.values(), *standard_library(library)]
     return sorted(everything, key=lambda donor: (donor.source, donor.project))
 
 
@@ -300,7 +300,10 @@ def main() -> int:
     except SamplesMissing as missing:
         print(f"micro-distributions: {missing}", file=sys.stderr)
         return 2
-    found = (micro for donor in donors(samples) for micro in micro_distributions(donor, at_most=options.per_project))
+    library = Path(sysconfig.get_path("stdlib"))
+    found = (
+        micro for donor in donors(samples, library) for micro in micro_distributions(donor, at_most=options.per_project)
+    )
     print(f"{write(found, places.corpus)} micro-distributions in {places.corpus / 'micro'}")
     return 0
 
