@@ -20,9 +20,9 @@ from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]  
 from support.attack_suite import METADATA
 from support.attack_suite.model import Scene, a_scene
 from support.attack_suite.ways import Run, Way
-from support.client import new_environment
+from support.client import a_wheel, new_environment
 from support.hostile_mirror import flip, once_asked_for, say, signed_anew
-from support.repository import Answer
+from support.repository import Answer, SignedRepository
 from support.server import eventually
 from wheelmark.client import Verifier
 
@@ -200,6 +200,32 @@ def test_two_installs_at_once_share_one_trusted_state(scene: Scene, tmp_path: Pa
     assert scene.versions() == other.versions() == BOTH_INSTALLED
 
 
+def test_file_that_was_changed_in_the_cache_is_not_believed(scene: Scene, tmp_path: Path) -> None:
+    installs(scene)
+    [kept] = [path for path in scene.memory.glob("content/*/*") if path.stat().st_size > 100_000]
+    other = a_wheel("demo", "1.0", requires=["part>=0"], filler=200_000)
+    assert len(other) == kept.stat().st_size
+    kept.write_bytes(other)
+    again = replace(scene, interpreter=new_environment(tmp_path / "venv2"))
+    installs(again)
+    [metadata] = (tmp_path / "venv2").rglob("demo-1.0.dist-info/METADATA")
+    assert "part>=1" in metadata.read_text()
+
+
+def test_memory_that_strangers_wrote_is_not_believed(scene: Scene) -> None:
+    usurper = SignedRepository()
+    usurper.add_wheel("demo", "9.9")
+    usurper.publish()
+    scene.visit()
+    for path, raw in usurper.objects.items():
+        name = path.rpartition("/")[2]
+        role = name.partition(".")[2] if name[0].isdigit() else name
+        if (held := scene.memory / "metadata" / role).exists():
+            held.write_bytes(raw)
+    (scene.memory / "metadata" / "root_history" / "1.root.json").write_bytes(usurper.root_bytes)
+    installs(scene)
+
+
 def test_trusted_state_that_another_process_has_is_waited_for(scene: Scene) -> None:
     scene.visit()
     [lock] = scene.directory.glob("state/indexes/*/metadata/.lock")
@@ -258,5 +284,4 @@ def test_known_limit_thief_of_the_bins_key_on_the_way_makes_two_bins_of_one_vers
 
 
 def _sha256(raw: bytes) -> str:
-
     return hashlib.sha256(raw).hexdigest()

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import zstandard
@@ -150,6 +151,11 @@ def redirect(where: str, to: str) -> Rule:
 def flood(where: str) -> Rule:
     """Bytes without an end, as fast as they are taken."""
     return Rule(where, lambda _: Answer(200, {}, endless()))
+
+
+def flood_raw(where: str, head: bytes, piece: bytes) -> Rule:
+    """Anything on the wire: `head`, then `piece` without an end, as fast as it is taken."""
+    return Rule(where, lambda _: Answer(raw=True, body=chain([head], endless(piece))))
 
 
 def bomb(where: str, encoding: str) -> Rule:

@@ -69,6 +69,7 @@ class SignedRepository:
         self.expires_in: dict[str, timedelta] = {}  # by role, `lifetime` unless said
         self._versions = dict.fromkeys(("root", "targets", "bins", "snapshot", "timestamp"), 0)
         self._bins: dict[str, tuple[int, bytes]] = {}
+        self._signed_by_other_key = False  # all bins, and `bins` names a new key
         self.root = Root(expires=self._expires("root"), consistent_snapshot=True)
         for role in ("root", "targets", "snapshot", "timestamp"):
             self.root.add_key(self._key(role), role)
@@ -145,11 +146,16 @@ class SignedRepository:
         meta = {f"{role}.json": MetaFile(self._versions[role]) for role in ("targets", "bins")}
         for bin_name, targets in rows.items():
             version, signed = self._bins.get(bin_name, (0, b""))
-            if version == 0 or Metadata[Targets].from_bytes(signed).signed.targets != targets:
+            if (
+                version == 0
+                or self._signed_by_other_key
+                or Metadata[Targets].from_bytes(signed).signed.targets != targets
+            ):
                 bin_targets = Targets(version + 1, expires=self._expires("bin"), targets=targets)
                 self._bins[bin_name] = (version + 1, self._sign(bin_targets, "bin"))
                 self.objects[f"/tuf/{version + 1}.{bin_name}.json"] = self._bins[bin_name][1]
             meta[f"{bin_name}.json"] = MetaFile(self._bins[bin_name][0])
+        self._signed_by_other_key = False
         version = self._next("snapshot")
         raw = self._sign(Snapshot(version, expires=self._expires("snapshot"), meta=meta), "snapshot")
         self.objects[f"/tuf/{version}.snapshot.json"] = raw
@@ -184,6 +190,12 @@ class SignedRepository:
         self.signers[role] = self._new_signer(f"{role} next")
         self.root.add_key(self._key(role), role)
         self.publish_root()
+
+    def rotate_bin_key(self) -> None:
+        """Another key for all bins, by the role that delegates to them; the next publication signs them all again."""
+        self.signers["bin"] = CryptoSigner.generate_ed25519()
+        self._signed_by_other_key = True
+        self.publish_delegators()
 
     def publish_delegators(self) -> None:
         """New versions of the two offline roles; the next snapshot lists them."""

@@ -84,6 +84,19 @@ def _replaced_root_key(scene: Scene) -> None:
     scene.mirror.rules = [say("/3.root.json", forged)]
 
 
+def _replaced_bin_key(scene: Scene) -> None:
+    """A bin of the version that the snapshot lists, under the key that signed bins until `bins` named another."""
+    stolen = scene.repository.signers["bin"]
+    scene.repository.rotate_bin_key()
+    scene.repository.publish()
+    path = scene.repository.bin_path("demo")
+
+    def empty(bin_targets: Any) -> None:
+        bin_targets.targets = {}
+
+    scene.mirror.rules = [say(path, signed_anew(scene.repository.objects[path], stolen, change=empty))]
+
+
 def _unknown_key_type(scene: Scene) -> None:
     """A root by the true key gives the timestamp to a key of a kind that nobody can check."""
     root = orjson.loads(scene.repository.root_bytes)["signed"]
@@ -201,6 +214,14 @@ KEYS = (
         arrange=_replaced_root_key,
         outcome="refused: the trusted root no longer names that key",
         says="root was signed by 0/1",
+    ),
+    Attack(
+        name="revoked key: bins",
+        attacker=OLD_KEY,
+        arrange=_replaced_bin_key,
+        advances=("timestamp.json", "snapshot.json", "targets.json", "bins.json"),
+        outcome="refused: `bins` no longer names that key, though the version is the one in the snapshot",
+        says=r"bins-\w+ was signed by 0/1",
     ),
     Attack(
         name="unknown key type",

@@ -1,7 +1,7 @@
-"""Which row is tried in which way, and when: every row with both tools, and what differs between the ways in each.
+"""Which row is tried in which way, and when: every row with both tools, by http and by https.
 
-What a mirror does to the metadata and on the way is met before the installer sees anything, so it is the same to all;
-the ways differ in how an answer reaches the installer, and in what happens when it does not.
+What a mirror does to the metadata and on the way is met before the installer sees anything; the ways differ in how an
+answer reaches the installer, and in what happens when none does. So not every row is tried in every way.
 """
 
 from __future__ import annotations
@@ -73,10 +73,11 @@ def lanes(attack: Attack) -> dict[Way, Lane]:
     made = {
         Way.UV: Lane.TEST,
         Way.RUN_PIP: Lane.SERVICES if attack in TRANSPORT else Lane.TEST,
-        Way.RUN_UV: Lane.TEST if chosen else Lane.SERVICES,
     }
+    if attack in (*CONTENT, *NAMES):
+        made[Way.RUN_UV] = Lane.SERVICES
     if chosen:
-        made[Way.PROXY_UV] = Lane.TEST
+        made |= dict.fromkeys((Way.RUN_UV, Way.PROXY_UV), Lane.TEST)
     if attack.name in SEEN_BY_INSTALLERS:
         made |= dict.fromkeys((Way.PIP, Way.PROXY_PIP), Lane.SERVICES)
     return {way: lane for way, lane in made.items() if way.is_fence or not attack.needs_fence}

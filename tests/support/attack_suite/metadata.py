@@ -44,6 +44,16 @@ def _strangers_root(scene: Scene) -> None:
     scene.mirror.objects = usurper.objects
 
 
+def _unsigned(scene: Scene) -> None:
+    def act(ask: Ask) -> bytes:
+        timestamp = orjson.loads(ask.body)
+        timestamp["signatures"] = []
+        return orjson.dumps(timestamp)
+
+    scene.publish_second_version()
+    scene.mirror.rules = [do("/timestamp.json", act)]
+
+
 def _forged_bin(scene: Scene) -> None:
     repository = scene.repository
     path = repository.bin_path("demo")
@@ -108,24 +118,45 @@ def _old_snapshot(scene: Scene) -> None:
     forge_timestamp(scene, change)
 
 
-def _old_bin(scene: Scene) -> None:
-    scene.publish_second_version()
-    scene.visit()
-    repository = scene.repository
-    bin_name = repository.bin_path("demo").partition(".")[2]
+def _snapshot_that_lists(change: Callable[[Scene, dict[str, MetaFile]], None]) -> Callable[[Scene], None]:
+    """After a second publication the thief of snapshot and timestamp lists something else."""
 
-    def older(snapshot: Any) -> None:
-        snapshot.version += 1
-        snapshot.meta[bin_name].version -= 1
+    def arrange(scene: Scene) -> None:
+        scene.repository.publish_delegators()
+        scene.publish_second_version()
+        scene.visit()
 
-    raw = signed_anew(repository.objects["/tuf/3.snapshot.json"], repository.signers["snapshot"], change=older)
+        def other(snapshot: Any) -> None:
+            snapshot.version += 1
+            change(scene, snapshot.meta)
 
-    def change(timestamp: Any) -> None:
-        timestamp.version += 1
-        timestamp.snapshot_meta = MetaFile.from_data(4, raw, ["sha256"])
+        stolen = scene.repository.signers["snapshot"]
+        raw = signed_anew(scene.repository.objects["/tuf/3.snapshot.json"], stolen, change=other)
 
-    forge_timestamp(scene, change)
-    scene.mirror.rules.append(say("/4.snapshot.json", raw))
+        def newer(timestamp: Any) -> None:
+            timestamp.version += 1
+            timestamp.snapshot_meta = MetaFile.from_data(4, raw, ["sha256"])
+
+        forge_timestamp(scene, newer)
+        scene.mirror.rules.append(say("/4.snapshot.json", raw))
+
+    return arrange
+
+
+def _bin_of_demo(scene: Scene) -> str:
+    return scene.repository.bin_path("demo").partition(".")[2]
+
+
+def _older_bin(scene: Scene, meta: dict[str, MetaFile]) -> None:
+    meta[_bin_of_demo(scene)].version -= 1
+
+
+def _older_targets(_: Scene, meta: dict[str, MetaFile]) -> None:
+    meta["targets.json"].version -= 1
+
+
+def _no_bin(scene: Scene, meta: dict[str, MetaFile]) -> None:
+    del meta[_bin_of_demo(scene)]
 
 
 def _old_root(scene: Scene) -> None:
@@ -176,6 +207,7 @@ def _old_under_new_name(role: str) -> Callable[[Scene], None]:
         was, new = {
             "snapshot": ("/tuf/2.snapshot.json", "/tuf/3.snapshot.json"),
             "targets": ("/tuf/1.targets.json", "/tuf/2.targets.json"),
+            "bins": ("/tuf/1.bins.json", "/tuf/2.bins.json"),
             "bin": (before, now),
         }[role]
         scene.mirror.rules = [say(new, old[was])]
@@ -213,6 +245,13 @@ HISTORY = (
         arrange=_strangers_root,
         outcome="refused: the new root is not signed by the trusted one",
         says="root was signed by 0/1",
+    ),
+    Attack(
+        name="arbitrary software: no signature at all",
+        attacker=MIRROR,
+        arrange=_unsigned,
+        outcome="refused: one signature is asked for",
+        says="timestamp was signed by 0/1",
     ),
     Attack(
         name="arbitrary software: a bin that no snapshot lists",
@@ -268,13 +307,25 @@ HISTORY = (
         outcome="refused: the new timestamp names an older snapshot than was seen before",
         says="New snapshot version must be >= 3.*older state",
     ),
-    Attack(
-        name="rollback: bin",
-        attacker=TIMESTAMP_AND_SNAPSHOT,
-        arrange=_old_bin,
-        advances=("timestamp.json",),
-        outcome="refused: the new snapshot lists an older bin than was seen before",
-        says="Expected bins-.* version .*older state",
+    *(
+        Attack(
+            name=f"rollback: {name}",
+            attacker=TIMESTAMP_AND_SNAPSHOT,
+            arrange=_snapshot_that_lists(change),
+            advances=("timestamp.json",),
+            outcome=f"refused: the new snapshot lists {outcome}",
+            says=says,
+        )
+        for name, change, outcome, says in (
+            ("bin", _older_bin, "an older bin than was seen before", "Expected bins-.* version .*older state"),
+            (
+                "targets",
+                _older_targets,
+                "older targets than were seen before",
+                "Expected targets.* version .*older state",
+            ),
+            ("a bin that is gone", _no_bin, "a bin no longer", "snapshot is missing info for 'bins-"),
+        )
     ),
     Attack(
         name="rollback: root",
@@ -320,6 +371,14 @@ HISTORY = (
         advances=("timestamp.json", "snapshot.json"),
         outcome="refused: its version is not the one in the snapshot",
         says="Expected targets v2, got v1",
+    ),
+    Attack(
+        name="mix-and-match: bins",
+        attacker=MIRROR,
+        arrange=_old_under_new_name("bins"),
+        advances=("timestamp.json", "snapshot.json", "targets.json"),
+        outcome="refused: its version is not the one in the snapshot",
+        says="Expected bins v2, got v1",
     ),
     Attack(
         name="mix-and-match: bin",

@@ -93,6 +93,16 @@ def _build_that_fetches(scene: Scene) -> None:
     scene.repository.publish()
 
 
+def _removed_file(scene: Scene) -> None:
+    """A requirements file, made while `demo` 1.0 was listed, names it by its address; its bytes are still there."""
+    [path] = [path for path in scene.repository.objects if path.endswith("demo-1.0-py3-none-any.whl")]
+    scene.publish_second_version()
+    scene.repository.page_files["demo"].pop("demo-1.0-py3-none-any.whl")
+    scene.repository.render("demo")
+    scene.repository.publish()
+    (scene.directory / "requirements.txt").write_text(f"demo @ {scene.mirror.origin}{path}\n")
+
+
 NAMES = (
     *(
         Attack(
@@ -205,5 +215,15 @@ NAMES = (
         advances=("timestamp.json", "snapshot.json", "bins-*.json"),
         outcome="refused: the way to any other server is closed",
         says="expected requests to the verified index only",
+    ),
+    Attack(
+        name="removed file: asked for by its address, as from a lock file",
+        attacker="nobody; or the mirror, which has kept it",
+        arrange=_removed_file,
+        needs_fence=True,
+        words=("-r", "{directory}/requirements.txt"),
+        advances=("timestamp.json", "snapshot.json", "bins-*.json"),
+        outcome="refused: its project's page no longer lists it",
+        says="expected a file that its project's verified page lists",
     ),
 )

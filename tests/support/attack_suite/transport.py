@@ -13,6 +13,7 @@ from support.hostile_mirror import (
     break_off,
     cut,
     flood,
+    flood_raw,
     redirect,
     say,
     trickle,
@@ -28,10 +29,12 @@ PAGE = "/simple/demo/.*index.json"
 CORE_METADATA = r"demo-.*\.metadata$"
 FILE = r"demo-.*\.whl$"
 
-# What a newcomer has when the snapshot, or the bin, is what goes wrong.
-UP_TO_TIMESTAMP = ("timestamp.json",)
+TARGETS = "/1.targets.json"
+DELEGATOR = "/1.bins.json"
+
+# What a newcomer has when the snapshot, the targets or the bin is what goes wrong.
 UP_TO_BINS = ("timestamp.json", "snapshot.json", "targets.json", "bins.json")
-ADVANCES = {SNAPSHOT: UP_TO_TIMESTAMP, BIN: UP_TO_BINS}
+ADVANCES = {SNAPSHOT: UP_TO_BINS[:1], TARGETS: UP_TO_BINS[:2], DELEGATOR: UP_TO_BINS[:3], BIN: UP_TO_BINS}
 
 FASTER_THAN_THE_RATE = b"x" * 400  # for each pause of a drip: only the bound on the whole time can stop it
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -78,10 +81,28 @@ ENDLESS = tuple(
         ("next root", NEXT_ROOT),
         ("timestamp", TIMESTAMP),
         ("snapshot", SNAPSHOT),
+        ("targets", TARGETS),
+        ("bins", DELEGATOR),
         ("bin", BIN),
         ("page", PAGE),
         ("core metadata", CORE_METADATA),
         ("file", FILE),
+    )
+)
+
+ENDLESS_HEADS = tuple(
+    _row(
+        name,
+        partial(flood_raw, PAGE, head, piece),
+        "a bounded number of bytes is read",
+        says,
+        where=PAGE,
+        unavailable=True,
+    )
+    for name, head, piece, says in (
+        ("endless data: a status line without an end", b"HTTP/1.1 200 ", b"O" * 4096, "expected an answer"),
+        ("endless data: headers without an end", b"HTTP/1.1 200 OK\r\n", b"X-Y: y\r\n" * 512, "expected an answer"),
+        ("endless data: one header without an end", b"HTTP/1.1 200 OK\r\nX: ", b"y" * 4096, "expected an answer"),
     )
 )
 
@@ -285,4 +306,4 @@ REDIRECTS = (
     ),
 )
 
-TRANSPORT = (*ENDLESS, *BOMBS, *SLOWS, *TRUNCATED, *STATUSES, *LOGINS, *REDIRECTS)
+TRANSPORT = (*ENDLESS, *ENDLESS_HEADS, *BOMBS, *SLOWS, *TRUNCATED, *STATUSES, *LOGINS, *REDIRECTS)
