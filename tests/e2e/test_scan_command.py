@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
+from support.sarif import check_log, where
 from support.scan import PYTHON_RULE, a_rule_folder, a_wheel, an_sdist, the_ruleset
 
 MALICIOUS = {
@@ -95,7 +98,7 @@ def test_escape_sequences_of_a_file_do_not_reach_the_terminal(tmp_path: Path) ->
 def test_sarif_is_one_log_of_all_files(folder: Path) -> None:
     result = scan(folder, "--format", "sarif")
     log = json.loads(result.stdout)
-    assert log["version"] == "2.1.0"
+    check_log(log)
     assert {each["ruleId"] for each in log["runs"][0]["results"]} >= {"secrets-sent", "hidden-call"}
     assert result.returncode == 1
 
@@ -190,7 +193,7 @@ def test_source_tree_is_scanned_as_the_sdist_that_it_would_be(tmp_path: Path) ->
     assert result.returncode == 1
     report = json.loads(result.stdout)
     assert (report["file"], report["verdict"]) == (str(folder), "malicious")
-    assert report["findings"][0]["member"] == "widget-0/setup.py"
+    assert {finding["member"] for finding in report["findings"]} == {"setup.py"}
     assert result.stderr == f"wheelmark: {folder}: left out .git\n"
 
 
@@ -204,3 +207,37 @@ def test_command_word_that_is_also_a_file_says_how_to_scan_it(tmp_path: Path, mo
     (tmp_path / "rules").mkdir()
     monkeypatch.chdir(tmp_path)
     assert "what is called so is scanned as ./rules" in scan("rules").stderr
+
+
+def test_sarif_of_a_tree_points_at_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "src" / "widget").mkdir(parents=True)
+    (tmp_path / "src" / "widget" / "__init__.py").write_text(MALICIOUS["widget/__init__.py"])
+    monkeypatch.chdir(tmp_path)
+    log = json.loads(scan("--tree", ".", "--format", "sarif").stdout)
+    check_log(log)
+    (result,) = [each for each in log["runs"][0]["results"] if each["ruleId"] == "secrets-sent"]
+    assert where(result) == "src/widget/__init__.py"
+    assert result["locations"][0]["physicalLocation"]["region"]["snippet"]["text"].startswith("requests.post(")
+
+
+HOOKS = {
+    hook["id"]: hook
+    for hook in yaml.safe_load((Path(__file__).parents[2] / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
+}
+
+
+@pytest.mark.parametrize(("source", "status"), [(MALICIOUS, 1), (BENIGN, 0)])
+def test_pre_commit_hooks_find_malicious_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: dict[str, str], status: int
+) -> None:
+    """The entries as pre-commit runs them, in a repository: the tree, and the distributions that are committed."""
+    (tmp_path / "widget").mkdir()
+    (tmp_path / "widget" / "__init__.py").write_text(source["widget/__init__.py"])
+    (tmp_path / "widget-1-py3-none-any.whl").write_bytes(a_wheel(source))
+    monkeypatch.chdir(tmp_path)
+    tree, files = HOOKS["wheelmark-scan"], HOOKS["wheelmark-scan-files"]
+    assert tree["pass_filenames"] is False
+    assert scan(*tree["entry"].split()[2:]).returncode == status
+    names = [path.name for path in tmp_path.rglob("*") if re.search(files["files"], path.name)]
+    assert names == ["widget-1-py3-none-any.whl"]
+    assert scan(*files["entry"].split()[2:], *names).returncode == status

@@ -76,13 +76,20 @@ def _scan(argv: Sequence[str]) -> int:
             )
             return EXIT_INCOMPLETE
         reports = list(_shown(scan_all(targets, jobs=options.jobs, rules=rules), len(targets), options.format))
-    if options.format == "sarif":
-        from wheelmark.scan.ruleset import load_ruleset
-        from wheelmark.scan.sarif import to_sarif
-
-        log = to_sarif(reports, load_ruleset(folders=rules).rules, __version__)
-        sys.stdout.buffer.write(log + b"\n")
+        if options.format == "sarif":
+            sys.stdout.buffer.write(_sarif(targets, reports, rules) + b"\n")
     return exit_status(reports, options.fail_on)
+
+
+def _sarif(targets: Sequence[Target], reports: Sequence[Report], rules: Sequence[Path]) -> bytes:
+    from wheelmark.scan.ruleset import load_ruleset
+    from wheelmark.scan.sarif import Place, to_sarif
+    from wheelmark.scan.snippets import snippets_of
+
+    snippets: dict[Place, str] = {}
+    for target, report in zip(targets, reports, strict=True):
+        snippets |= snippets_of(report, target.path, filename=target.filename, root=target.root)
+    return to_sarif(reports, load_ruleset(folders=rules).rules, __version__, snippets)
 
 
 def _shown(reports: Iterable[Report], total: int, form: str) -> Iterator[Report]:
@@ -113,7 +120,7 @@ def _tree(folder: Path, exclude: Sequence[str]) -> Iterator[Target]:
         if packed.left_out:
             names = ", ".join(map(printable, sorted(packed.left_out)))
             print(f"wheelmark: {folder}: left out {names}", file=sys.stderr)
-        yield Target(path, str(folder), packed.filename)
+        yield Target(path, str(folder), packed.filename, packed.root)
 
 
 def _parser() -> argparse.ArgumentParser:

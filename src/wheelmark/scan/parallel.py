@@ -23,6 +23,7 @@ class Target:
     path: Path
     shown: str
     filename: str
+    root: str = ""  # a folder that stands before all members and means nothing to people
 
     @classmethod
     def of(cls, path: Path) -> Target:
@@ -56,7 +57,8 @@ def scan_all(targets: Sequence[Target], *, jobs: int, rules: Sequence[Path] = ()
         try:
             if not target.path.is_file():
                 return incomplete(target.shown, "", "", "unreadable: no such file", 0.0)
-            return replace(scanner.scan(target.path, target.filename), file=target.shown)
+            report = replace(scanner.scan(target.path, target.filename), file=target.shown)
+            return _without_root(report, target.root) if target.root else report
         finally:
             scanners.put(scanner)
 
@@ -67,3 +69,20 @@ def scan_all(targets: Sequence[Target], *, jobs: int, rules: Sequence[Path] = ()
     finally:
         for scanner in everything:
             scanner.close()
+
+
+def _without_root(report: Report, root: str) -> Report:
+    """The same report with the paths of a source tree as they are there."""
+    return replace(
+        report,
+        findings=tuple(
+            replace(
+                finding,
+                member=finding.member.removeprefix(root),
+                flow=tuple(replace(step, member=step.member.removeprefix(root)) for step in finding.flow),
+            )
+            for finding in report.findings
+        ),
+        layers=tuple(replace(layer, member=layer.member.removeprefix(root)) for layer in report.layers),
+        reasons=tuple(replace(reason, member=reason.member.removeprefix(root)) for reason in report.reasons),
+    )

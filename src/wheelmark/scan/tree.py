@@ -27,6 +27,7 @@ class PackedTree:
     """What was done with a tree."""
 
     filename: str  # that the scanner knows the tar by
+    root: str  # the folder in the tar that everything lies in, with its slash
     left_out: set[str] = field(default_factory=set)  # names in `LEFT_OUT`, and paths of what else was not packed
     members: int = 0
     size: int = 0
@@ -40,12 +41,12 @@ def pack_tree(folder: Path, stream: BinaryIO, *, exclude: Collection[str] = ()) 
     Raises:
         Unavailable: the tree or a file of it cannot be read, or there is more than the bounds allow.
     """
-    packed = PackedTree(f"{folder.resolve().name or 'tree'}-0.tar")
-    root = packed.filename.removesuffix(".tar")
+    name = f"{folder.resolve().name or 'tree'}-0"
+    packed = PackedTree(f"{name}.tar", f"{name}/")
     try:
         with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive:
             for path, inner in _files(folder, "", frozenset(exclude), packed):
-                _add(archive, path, f"{root}/{inner}", packed)
+                _add(archive, path, f"{packed.root}{inner}", packed)
     except OSError as error:
         raise Unavailable(f"{folder}: expected a readable tree, got: {error}", code="tree-unreadable") from error
     return packed

