@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from wheelmark.scan.calls import CallReader
 from wheelmark.scan.roundabout import ROUNDABOUT
 from wheelmark.scan.scopes import ClassRecord, Frame, Function, Harvest, Meter, ReadMember, StepsExceeded
+from wheelmark.scan.taints import HOST_VARIABLES, SECRET_VARIABLE
 from wheelmark.scan.values import MAX_TEXT, NOTHING, Origin, Taint, Value, joined_origins
-from wheelmark.scan.vocabulary import SECRET_VARIABLE, canonical
+from wheelmark.scan.vocabulary import canonical
 
 MAX_NAME = 200  # characters of a dotted name; a chain of calls longer than that is a fluent interface
 MAX_ENTRIES = 1000  # of a constant dictionary that is filled item by item
@@ -231,7 +232,7 @@ class NameReader(CallReader):
         name = key.constant
         if isinstance(name, str) and SECRET_VARIABLE.search(name):
             return Value(name="os.environ[]", origins=frozenset([Origin(Taint.SECRET, line, f"os.environ[{name!r}]")]))
-        if isinstance(name, str) and name in {"USER", "USERNAME", "COMPUTERNAME", "HOSTNAME", "LOGNAME", "USERDOMAIN"}:
+        if isinstance(name, str) and name in HOST_VARIABLES:
             return Value(name="os.environ[]", origins=frozenset([Origin(Taint.HOST, line, f"os.environ[{name!r}]")]))
         return Value(name="os.environ[]", partial=f"%{name}%" if isinstance(name, str) else "")
 

@@ -7,10 +7,8 @@ from itertools import pairwise
 
 from wheelmark.scan.calls import CallReader, Site
 from wheelmark.scan.facts import Act
-from wheelmark.scan.values import NOTHING, Origin, Taint, Value
-from wheelmark.scan.vocabulary import SECRET_PATH, canonical
-
-MAX_PATH_SHOWN = 120
+from wheelmark.scan.values import NOTHING, Taint, Value
+from wheelmark.scan.vocabulary import canonical
 
 
 def _getattr(reader: CallReader, site: Site) -> Value | None:
@@ -49,10 +47,9 @@ def _open(reader: CallReader, site: Site) -> Value | None:
     reader.record("open", Act.READ, site)
     if isinstance(mode, str) and any(letter in mode for letter in "wax+"):
         return Value(name="open()", partial=path)
-    origins = {Origin(Taint.FILE, site.line, path[:MAX_PATH_SHOWN])}
-    if SECRET_PATH.search(path):
-        origins.add(Origin(Taint.SECRET, site.line, path[:MAX_PATH_SHOWN]))
-    return Value(name="open()", partial=path, origins=frozenset(origins))
+    file = site.argument(0, "file")
+    origins = reader.file_origins(file, site.line) | reader.harvest.paths.contents_of(file)
+    return Value(name="open()", partial=path, origins=origins)
 
 
 def _map(reader: CallReader, site: Site) -> Value | None:
@@ -107,8 +104,8 @@ def _started(reader: CallReader, site: Site) -> Value | None:
     if isinstance(command.constant, (list, tuple)):
         words = [Value(each) for each in command.constant]
     for flag, program in pairwise(words):
-        if flag.constant == "-c" and isinstance(program.constant, (str, bytes)) and site.frame.context.automatic:
-            reader.see_through(program.constant, program, site.line, site.frame)
+        if flag.constant == "-c" and isinstance(program.constant, (str, bytes)) and "import" in program.text:
+            reader.see_through(program.constant, program, site.line, site.frame.under(names={}))
     return None
 
 

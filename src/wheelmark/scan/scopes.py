@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from wheelmark.scan.bounds import ScanBounds
 from wheelmark.scan.decoding import Budget
 from wheelmark.scan.facts import Call, Layer
+from wheelmark.scan.paths import WrittenPaths
 from wheelmark.scan.report import Context
-from wheelmark.scan.values import Origin, Value
+from wheelmark.scan.values import Value
 
 MAX_CALLS = 20_000  # of one member; a table of calls longer than that repeats itself
 
@@ -93,7 +94,7 @@ class Harvest:
     layers: list[Layer] = field(default_factory=list)
     imports: dict[str, Context] = field(default_factory=dict)
     local_calls: dict[str, Context] = field(default_factory=dict)  # dotted name -> when it is called
-    dropped: dict[str, Origin] = field(default_factory=dict)  # text of a path -> what was written to it
+    paths: WrittenPaths = field(default_factory=WrittenPaths)
 
     def note_local(self, name: str, context: Context) -> None:
         """Remember a call at once of what another module of the distribution may define."""

@@ -19,6 +19,9 @@ class Taint(StrEnum):
     HOST = "host"  # who and where this machine is: name, user, address
     FILE = "file"  # the contents of a file of unknown content
     DROPPED = "dropped"  # a path that was written from the network or from a decoder
+    OUTPUT = "output"  # what a program printed that was started
+    CAPTURE = "capture"  # what somebody typed, copied, saw or said
+    KEY = "key"  # an argument that is called like a private key or a seed phrase
 
 
 @dataclass(frozen=True, slots=True, order=True)
