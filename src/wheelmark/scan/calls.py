@@ -12,7 +12,7 @@ from wheelmark.scan.commands import fetched_files, programs, unpacked_archives
 from wheelmark.scan.facts import Act, Call, Layer
 from wheelmark.scan.folding import fold_function
 from wheelmark.scan.paths import SCRIPT_SUFFIXES
-from wheelmark.scan.scopes import ClassRecord, Frame, Function, Harvest, Meter, ReadMember
+from wheelmark.scan.scopes import ClassRecord, Frame, Function, Harvest, Meter, Program, ReadMember
 from wheelmark.scan.source import parse_text
 from wheelmark.scan.taints import (
     ADDRESS_SERVICE,
@@ -103,6 +103,7 @@ class CallReader(ABC):
     names: dict[str, Value]
     functions: dict[str, Function]
     classes: dict[str, ClassRecord]
+    program: Program
     command_classes: list[Value]
     roundabout: Mapping[str, Callable[[CallReader, Site], Value | None]]  # name -> what calling it really means
 
@@ -135,6 +136,8 @@ class CallReader(ABC):
     def apply(self, function: Value, site: Site, method: str = "") -> Value:
         """What calling `function` gives, after recording what it does. `method` is the last word of an unknown name."""
         name = function.name
+        for other in function.others:
+            self.apply(other, site, method)
         if name.startswith("@"):
             return self._apply_local(function, site)
         if not name:
@@ -246,7 +249,7 @@ class CallReader(ABC):
                 decoded=decoded,
                 decoders=_decoders_of(source),
             )
-            self.harvest.layers.append(layer)
+            self.harvest.add_layer(layer)
 
     def _apply_local(self, function: Value, site: Site) -> Value:
         known = self.functions.get(function.name)
@@ -255,7 +258,7 @@ class CallReader(ABC):
             return self.call_function(known, [*bound, *site.arguments], site.keywords, site.frame)
         record = self.classes.get(function.name)
         if record is None:
-            return Value(origins=function.origins)
+            return self._call_instance(function, site)
         instance = Value(name=f"{record.key}()")
         for method in ("__init__", "__new__", "__post_init__"):
             if method in record.methods:
@@ -263,6 +266,13 @@ class CallReader(ABC):
                 self.call_function(self.functions[key], [instance, *site.arguments], site.keywords, site.frame)
                 break
         return instance
+
+    def _call_instance(self, instance: Value, site: Site) -> Value:
+        record = self.classes.get(instance.name.removesuffix("()"))
+        key = None if record is None else record.methods.get("__call__")
+        if key is None:
+            return Value(origins=instance.origins)
+        return self.call_function(self.functions[key], [instance, *site.arguments], site.keywords, site.frame)
 
     def _unknown_call(self, site: Site, method: str) -> Value:
         for argument in site.arguments:

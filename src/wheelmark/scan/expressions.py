@@ -50,7 +50,12 @@ class ExpressionReader(NameReader):
 
     def _attribute(self, node: ast.Attribute, frame: Frame) -> Value:
         receiver = self.evaluate(node.value, frame)
-        return self.attribute_of(receiver, node.attr, frame.at(node))
+        found = self.attribute_of(receiver, node.attr, frame.at(node))
+        if found.name.startswith("@"):
+            function = self.functions.get(found.name)
+            if function is not None and function.is_property:
+                return self.call_function(function, list(found.items[:1]), {}, frame)
+        return found
 
     def _binary(self, node: ast.BinOp, frame: Frame) -> Value:
         # A long concatenation is a deep tree to the left: walk it down first, not recursively.
@@ -105,6 +110,9 @@ class ExpressionReader(NameReader):
         best = next((value for value in values if value.name), None) or next(
             (value for value in values if value.text), NOTHING
         )
+        for value in values:
+            if value is not best and value.name.startswith("@") and best.name.startswith("@"):
+                best = best.or_else(value)
         return best.with_origins(joined_origins(values))
 
     def _compare(self, node: ast.Compare, frame: Frame) -> Value:

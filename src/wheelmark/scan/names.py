@@ -7,14 +7,17 @@ from collections.abc import Sequence
 
 from wheelmark.scan.calls import CallReader
 from wheelmark.scan.roundabout import ROUNDABOUT
-from wheelmark.scan.scopes import ClassRecord, Frame, Function, Harvest, Meter, ReadMember, StepsExceeded
+from wheelmark.scan.scopes import ClassRecord, Frame, Function, Harvest, Meter, Program, ReadMember, StepsExceeded
 from wheelmark.scan.taints import HOST_VARIABLES, SECRET_VARIABLE
 from wheelmark.scan.values import MAX_TEXT, NOTHING, Origin, Taint, Value, joined_origins
 from wheelmark.scan.vocabulary import canonical
 
+MAX_INHERITANCE = 8
 MAX_NAME = 200  # characters of a dotted name; a chain of calls longer than that is a fluent interface
 MAX_ENTRIES = 1000  # of a constant dictionary that is filled item by item
 MAX_ITEMS = 256  # elements that are kept of a sequence that is not constant
+# A class of these kinds has a method `run` that `start` calls.
+_RUNNERS = ("threading.Thread", "multiprocessing.Process", "multiprocessing.context.Process")
 
 
 class NameReader(CallReader):
@@ -30,15 +33,21 @@ class NameReader(CallReader):
         is_package: bool,
         meter: Meter,
         read_member: ReadMember,
+        program: Program | None = None,
     ) -> None:
         self.module = module
         self.package = module if is_package else module.rpartition(".")[0]
         self.meter = meter
         self.read_member = read_member
-        self.harvest = Harvest(member)
+        self.program = Program() if program is None else program
+        self.program.readers += 1
+        self.serial = self.program.readers
+        self.harvest = Harvest(member, paths=self.program.paths)
         self.names: dict[str, Value] = {}
-        self.functions: dict[str, Function] = {}
-        self.classes: dict[str, ClassRecord] = {}
+        self.functions = self.program.functions
+        self.classes = self.program.classes
+        self.own_functions: dict[str, Function] = {}
+        self.own_classes: dict[str, ClassRecord] = {}
         self.command_classes: list[Value] = []
 
     def steps(self, count: int) -> None:
@@ -88,6 +97,8 @@ class NameReader(CallReader):
             if old is not None:
                 if old.name.startswith("@") and not value.name and not value.known:
                     value = old
+                elif value.name != old.name and value.name.startswith("@") and old.name.startswith("@"):
+                    value = value.or_else(old)
                 value = value.with_origins(old.origins)
         names[name] = value
 
@@ -158,7 +169,7 @@ class NameReader(CallReader):
         self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, name: str, frame: Frame
     ) -> Function:
         """Register a function under a key that is unique in the module."""
-        key = f"@{name}:{node.lineno}:{node.col_offset}:{frame.layer}:{frame.line}"
+        key = f"@{name}:{self.serial}:{node.lineno}:{node.col_offset}:{frame.layer}:{frame.line}"
         known = self.functions.get(key)
         closure = self.closure_of(frame)
         if known is not None:
@@ -166,8 +177,9 @@ class NameReader(CallReader):
             return known
         defaults = tuple(self.evaluate(default, frame) for default in node.args.defaults)
         qualname = f"{frame.scope}.{name}" if frame.scope else name
-        function = Function(key, node, qualname, closure, defaults, frame.layer, frame.line)
+        function = Function(key, node, qualname, closure, defaults, frame.layer, frame.line, home=self)
         self.functions[key] = function
+        self.own_functions[key] = function
         return function
 
     def closure_of(self, frame: Frame) -> tuple[dict[str, Value], ...]:
@@ -184,6 +196,10 @@ class NameReader(CallReader):
             return Value(name=f"{receiver.name}.__dict__", hidden=receiver.hidden)
         if receiver.name == "sys.modules":
             return Value(name=receiver.name, origins=receiver.origins)
+        if receiver.name in self.program.exports:
+            found = self.program.exported(receiver.name, attribute)
+            if found is not None:
+                return found
         if len(receiver.name) > MAX_NAME:
             return Value(origins=receiver.origins)
         name = canonical(f"{receiver.name}.{attribute}")
@@ -193,11 +209,23 @@ class NameReader(CallReader):
             name=name, origins=receiver.origins, hidden=receiver.hidden, partial=receiver.partial, items=receiver.items
         )
 
+    def derives(self, record: ClassRecord, prefixes: tuple[str, ...], depth: int = 0) -> bool:
+        """True when a class has a base, however far up, whose dotted name starts with one of `prefixes`."""
+        for base in record.bases:
+            if base.startswith(prefixes):
+                return True
+            parent = self.classes.get(base)
+            if parent is not None and depth < MAX_INHERITANCE and self.derives(parent, prefixes, depth + 1):
+                return True
+        return False
+
     def _member_of_class(self, receiver: Value, attribute: str) -> Value:
         record = self.classes.get(receiver.name.removesuffix("()"))
         if record is None:
             return Value(origins=receiver.origins)
         method = record.methods.get(attribute)
+        if method is None and attribute == "start" and self.derives(record, _RUNNERS):
+            method = record.methods.get("run")
         if method is not None:
             return Value(name=method, items=(receiver,))
         found = record.attributes.get(attribute)

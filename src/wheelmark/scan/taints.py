@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from wheelmark.scan.values import Taint
-from wheelmark.scan.vocabulary import RECEIVED, REQUESTS, names_of
+from wheelmark.scan.vocabulary import CIPHERS, RECEIVED, REQUESTS, names_of
 
 _RESPONSES = REQUESTS | RECEIVED
 # Which system it is says nothing of who: `platform.system` and its like are not among these.
@@ -53,8 +53,6 @@ MESSAGE_HANDLERS = re.compile(
     r"discord\.(ext\.commands\.)?(Bot|Client|AutoShardedBot)\(\)\.(event|command|listen|hybrid_command)|"
     r"socketio\.(Async)?Client\(\)\.(on|event))\b"
 )
-_CIPHERS = ("cryptography.", "Crypto.", "Cryptodome.", "nacl.", "pyaes.", "rsa.", "fernet.", "pyaes")
-
 SECRET_VARIABLE = re.compile(r"(?i)(token|secret|passw|api_?key|credential|private_?key|aws_|github_|session)")
 SECRET_PATH = re.compile(
     r"(?i)(\.ssh[/\\]|id_(rsa|ed25519|ecdsa|dsa)\b|\.aws[/\\]|\.kube[/\\]config|\.docker[/\\]config|\.git-credentials|"
@@ -87,7 +85,7 @@ def gives(name: str) -> Taint | None:
         return Taint.HOST
     if name in _CAPTURES:
         return Taint.CAPTURE
-    if name.startswith(_CIPHERS) and name.endswith((".decrypt", ".decrypt_and_verify")):
+    if name.startswith(CIPHERS) and name.endswith((".decrypt", ".decrypt_and_verify")):
         return Taint.DECODED
     return None
 

@@ -6,6 +6,7 @@ Names are canonical: `builtins.exec` is `exec`, `posix.system` is `os.system`, `
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 from wheelmark.scan.facts import Act
@@ -170,6 +171,7 @@ ACTS: dict[str, Act] = {
     for name in names
 }
 
+CIPHERS = ("cryptography.", "Crypto.", "Cryptodome.", "nacl.", "pyaes.", "rsa.", "fernet.")
 NATIVE_PREFIXES = ("ctypes.windll.", "ctypes.cdll.", "ctypes.CDLL().", "ctypes.WinDLL().")
 NATIVE_NAMES = frozenset({"ctypes.CDLL", "ctypes.WinDLL", "ctypes.cdll.LoadLibrary", "ctypes.windll.LoadLibrary"})
 
@@ -222,6 +224,24 @@ def canonical(name: str) -> str:
         if name.startswith(old) and len(name) > len(old):
             return canonical(new + name[len(old) :]) if new != old else name
     return name
+
+
+def _prefixes(name: str) -> Iterator[str]:
+    """`a.B().c` gives `a`, `a.B`, `a.B()` and `a.B().c`."""
+    for position, character in enumerate(name):
+        if character in ".(":
+            yield name[:position]
+        elif character == ")":
+            yield name[: position + 1]
+    yield name
+
+
+_KNOWN = frozenset(prefix for name in (*ACTS, *RECEIVED) for prefix in _prefixes(name))
+
+
+def is_known(name: str) -> bool:
+    """True for a name of the tables, and for the modules and classes on the way to one."""
+    return name in _KNOWN or name.startswith(CIPHERS)
 
 
 def act_of(name: str) -> Act | None:
