@@ -8,6 +8,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from wheelmark.scan.calculation import Calculation
+from wheelmark.scan.ciphers import CIPHER_MAKERS
 from wheelmark.scan.commands import fetched_files, programs, unpacked_archives
 from wheelmark.scan.facts import Act, Call, Layer
 from wheelmark.scan.folding import fold_function
@@ -120,6 +122,10 @@ class CallReader(ABC):
         """`receiver.attribute`."""
 
     @abstractmethod
+    def computer(self, frame: Frame) -> Calculation:
+        """A computation that sees the constants of a scope."""
+
+    @abstractmethod
     def environment_variable(self, key: Value, line: int) -> Value:
         """`os.environ[key]`."""
 
@@ -215,7 +221,7 @@ class CallReader(ABC):
             if program.is_python:
                 self.see_through(program.text, held, site.line, site.frame.under(names={}))
             else:
-                self._note_layer(program.text, held, site.line, site.frame)
+                self.note_layer(program.text, held, site.line, site.frame)
                 inner = site.frame.under(layer=site.frame.layer + 1, line=site.line)
                 self.record(name, Act.START_PROCESS, Site([held], {}, site.line, inner))
                 self.read_command(held, Site([held], {}, site.line, inner), name)
@@ -224,7 +230,7 @@ class CallReader(ABC):
         """Read text that the code executes as code of the same scope; gives the value of an expression."""
         bounds = self.meter.bounds
         whole = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-        self._note_layer(whole, source, line, frame)
+        self.note_layer(whole, source, line, frame)
         if frame.layer >= bounds.max_layers or len(text) > bounds.max_source_bytes:
             self.meter.budget.exceeded = True
             return Value(origins=source.origins)
@@ -237,7 +243,8 @@ class CallReader(ABC):
         self.execute(tree.body, inner)
         return NOTHING
 
-    def _note_layer(self, text: str, source: Value, line: int, frame: Frame) -> None:
+    def note_layer(self, text: str, source: Value, line: int, frame: Frame) -> None:
+        """Keep text that is executed, unless it is short and stands there as it is."""
         decoded = source.has(Taint.DECODED, Taint.NETWORK)
         if len(text) > MIN_LAYER_TEXT or decoded:
             layer = Layer(
@@ -378,6 +385,8 @@ class CallReader(ABC):
             partial = arguments[0].text
         if arguments and name in _KEEP_ITEMS:
             items = arguments[0].items
+        elif name in CIPHER_MAKERS:
+            items = tuple(arguments)
         elif name.startswith("{}."):
             items = receiver.items
         return Value(name=f"{name}()", origins=origins, partial=partial[:MAX_TEXT], items=items)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping, Sequence
 
+from wheelmark.scan.calculation import NotComputable
+from wheelmark.scan.computing import decodes_text
 from wheelmark.scan.expressions import ExpressionReader
 from wheelmark.scan.report import Context
 from wheelmark.scan.scopes import Frame, Function
 from wheelmark.scan.taints import SECRET_PARAMETER
-from wheelmark.scan.values import GAP, NOTHING, Origin, Taint, Value, joined_origins, words
+from wheelmark.scan.values import GAP, NOTHING, Origin, Taint, Value, joined_origins, next_order, words
 from wheelmark.scan.vocabulary import ACTS
 
 MAX_SIGNATURE_TEXT = 200
@@ -57,6 +59,10 @@ class FunctionReader(ExpressionReader):
             return known
         if function.evaluations >= bounds.max_evaluations or frame.depth >= bounds.max_inlining:
             return Value(origins=joined_origins(list(function.results.values())))
+        computed = self._decoded_by(function, arguments, keywords, frame)
+        if computed is not None:
+            function.results[signature] = computed
+            return computed
         function.evaluations += 1
         function.results[signature] = NOTHING  # a recursive call finds this instead of recursing
         inner = Frame(
@@ -75,6 +81,34 @@ class FunctionReader(ExpressionReader):
             result = self._returned(inner.returns)
         function.results[signature] = result
         return result
+
+    def _decoded_by(
+        self, function: Function, arguments: Sequence[Value], keywords: Mapping[str, Value], frame: Frame
+    ) -> Value | None:
+        """What a decoder that is written in Python gives for constants; None where it is none, or not computed."""
+        given = [*arguments, *keywords.values()]
+        if function.decodes is None:
+            function.decodes = decodes_text(function.node)
+        if not function.decodes:
+            return None
+        if function.owner and given and not given[0].known:
+            return None  # what `self` holds is not computed
+        if not all(value.known for value in given):
+            return None
+        computer = self.computer(Frame(self.names, frame.context, closure=function.closure))
+        try:
+            result = computer.call(
+                function.node,
+                [value.constant for value in arguments],
+                {name: value.constant for name, value in keywords.items()},
+            )
+        except NotComputable:
+            return None
+        origins = joined_origins(given)
+        if isinstance(result, (str, bytes, bytearray, list, tuple, dict)):
+            line = function.line or function.node.lineno
+            origins = origins | {Origin(Taint.DECODED, line, function.qualname, next_order(origins))}
+        return Value(bytes(result) if isinstance(result, bytearray) else result, origins=origins)
 
     @staticmethod
     def _returned(values: list[Value]) -> Value:

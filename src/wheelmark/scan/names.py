@@ -6,11 +6,12 @@ import ast
 from collections.abc import Sequence
 
 from wheelmark.scan.calls import CallReader
+from wheelmark.scan.computing import Computer
 from wheelmark.scan.roundabout import ROUNDABOUT
 from wheelmark.scan.scopes import ClassRecord, Frame, Function, Harvest, Meter, Program, ReadMember, StepsExceeded
 from wheelmark.scan.taints import HOST_VARIABLES, SECRET_VARIABLE
 from wheelmark.scan.values import MAX_TEXT, NOTHING, Origin, Taint, Value, joined_origins
-from wheelmark.scan.vocabulary import canonical
+from wheelmark.scan.vocabulary import STANDARD_CONSTANTS, canonical
 
 MAX_INHERITANCE = 8
 MAX_NAME = 200  # characters of a dotted name; a chain of calls longer than that is a fluent interface
@@ -72,7 +73,8 @@ class NameReader(CallReader):
         """The value of a resolved dotted name, with the origins that it has by itself."""
         if name == "os.environ":
             return Value(name=name, origins=frozenset([Origin(Taint.SECRET, line, "os.environ")]))
-        return Value(name=name)
+        constant = STANDARD_CONSTANTS.get(name)
+        return Value(name=name) if constant is None else Value(constant)
 
     def absolute(self, module: str, level: int) -> str:
         """The dotted name of a relative import."""
@@ -163,6 +165,19 @@ class NameReader(CallReader):
             return Value(name=named.name, origins=joined_origins(value.items) | value.origins, partial=value.text)
         return Value(origins=value.origins, partial=value.text if isinstance(value.constant, (list, tuple)) else "")
 
+    # Computations
+
+    def computer(self, frame: Frame) -> Computer:
+        """A computation that sees the constants of a scope."""
+        return Computer(lambda name: self.lookup(name, frame), self._body_of, self.meter.budget, self.meter.computing)
+
+    def _body_of(self, key: str) -> ast.FunctionDef | ast.Lambda | None:
+        function = self.functions.get(key)
+        # A function of another module sees other names.
+        if function is None or function.home is not self or isinstance(function.node, ast.AsyncFunctionDef):
+            return None
+        return function.node
+
     # Functions
 
     def new_function(
@@ -203,7 +218,7 @@ class NameReader(CallReader):
         if len(receiver.name) > MAX_NAME:
             return Value(origins=receiver.origins)
         name = canonical(f"{receiver.name}.{attribute}")
-        if name == "os.environ":
+        if name == "os.environ" or name in STANDARD_CONSTANTS:
             return self.of_name(name, line)
         return Value(
             name=name, origins=receiver.origins, hidden=receiver.hidden, partial=receiver.partial, items=receiver.items

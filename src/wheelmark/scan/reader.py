@@ -6,12 +6,14 @@ import ast
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from wheelmark.scan.calculation import CONSTANTS, NotComputable
 from wheelmark.scan.calls import Site
+from wheelmark.scan.computing import decodes_text
 from wheelmark.scan.functions import FunctionReader
 from wheelmark.scan.report import Context
 from wheelmark.scan.scopes import ClassRecord, Frame, Function
 from wheelmark.scan.taints import MESSAGE_HANDLERS
-from wheelmark.scan.values import NOTHING, Origin, Taint, Value
+from wheelmark.scan.values import NOTHING, Origin, Taint, Value, joined_origins, next_order
 from wheelmark.scan.vocabulary import ACTS, CALLERS, canonical
 
 MAX_UNROLLED = 4096  # iterations of a loop over constants that only computes
@@ -140,6 +142,8 @@ class ModuleReader(FunctionReader):
         self.assign(node.target, value, frame)
 
     def _for(self, node: ast.For | ast.AsyncFor, frame: Frame) -> None:
+        if self._compute(node, frame):
+            return
         iterable = self.evaluate(node.iter, frame)
         constant = iterable.constant
         if (
@@ -155,7 +159,27 @@ class ModuleReader(FunctionReader):
             self._branch(node.body, frame)
         self._branch(node.orelse, frame)
 
+    def _compute(self, node: ast.For | ast.AsyncFor | ast.While, frame: Frame) -> bool:
+        """Compute a loop that decodes constants. False when it is none, or cannot be computed."""
+        if isinstance(node, ast.AsyncFor) or not decodes_text(node):
+            return False
+        computer = self.computer(frame)
+        try:
+            names = computer.run([node])
+        except NotComputable:
+            return False
+        before = {name: self.lookup(name, frame) for name in names}
+        origins = joined_origins([value for value in before.values() if value.known])
+        decoded = origins | {Origin(Taint.DECODED, frame.at(node), "loop", next_order(origins))}
+        for name, result in names.items():
+            if isinstance(result, CONSTANTS) and not (before[name].known and before[name].constant == result):
+                value = bytes(result) if isinstance(result, bytearray) else result
+                self.assign_name(name, Value(value, origins=decoded), frame)
+        return True
+
     def _while(self, node: ast.While, frame: Frame) -> None:
+        if self._compute(node, frame):
+            return
         self.evaluate(node.test, frame)
         self._branch(node.body, frame)
         self._branch(node.orelse, frame)

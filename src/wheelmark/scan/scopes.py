@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from wheelmark.scan.bounds import ScanBounds
+from wheelmark.scan.calculation import StepBudget
 from wheelmark.scan.decoding import Budget
 from wheelmark.scan.facts import Call, Layer
 from wheelmark.scan.paths import WrittenPaths
@@ -29,6 +30,7 @@ class Meter:
     bounds: ScanBounds
     budget: Budget
     steps: int = 0
+    computing: StepBudget = field(default_factory=StepBudget)
 
     @classmethod
     def for_scan(cls, bounds: ScanBounds) -> Meter:
@@ -84,6 +86,7 @@ class Function:
     owner: str = ""  # key of the class, for a method
     is_property: bool = False
     evaluations: int = 0
+    decodes: bool | None = None  # whether it looks like a decoder; None: nobody has looked
     results: dict[object, Value] = field(default_factory=dict)
 
 

@@ -6,6 +6,7 @@ Names are canonical: `builtins.exec` is `exec`, `posix.system` is `os.system`, `
 
 from __future__ import annotations
 
+import string
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -244,6 +245,16 @@ def is_known(name: str) -> bool:
     return name in _KNOWN or name.startswith(CIPHERS)
 
 
+# What compiled code is taken to call when it has all the words of a name. Files it reads and writes say nothing.
+_TELLING = (Act.RUN_CODE, Act.LOAD_CODE, Act.START_PROCESS, Act.SEND, Act.DOWNLOAD, Act.CONNECT, Act.REGISTER)
+_WORDS = {name: frozenset(name.replace("()", "").split(".")) for name, act in ACTS.items() if act in _TELLING}
+
+
+def acts_of_names(names: frozenset[str]) -> list[str]:
+    """The names of the tables whose words are all among `names`."""
+    return [name for name, words in _WORDS.items() if words <= names]
+
+
 def act_of(name: str) -> Act | None:
     """What calling `name` does; None when no rule cares."""
     found = ACTS.get(name)
@@ -253,6 +264,14 @@ def act_of(name: str) -> Act | None:
         return Act.NATIVE
     return None
 
+
+STANDARD_CONSTANTS = {
+    f"string.{name}": getattr(string, name)
+    for name in (
+        *("ascii_letters", "ascii_lowercase", "ascii_uppercase", "digits", "hexdigits", "octdigits"),
+        *("punctuation", "printable", "whitespace"),
+    )
+}
 
 # What a call with a callable argument runs by itself: (name, position or keyword of the callable).
 CALLERS: dict[str, tuple[int, str]] = {
