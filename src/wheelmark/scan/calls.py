@@ -8,10 +8,23 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from wheelmark.scan.calculation import Calculation
+from wheelmark.scan.ciphers import CIPHER_MAKERS
+from wheelmark.scan.commands import fetched_files, programs, unpacked_archives
 from wheelmark.scan.facts import Act, Call, Layer
 from wheelmark.scan.folding import fold_function
-from wheelmark.scan.scopes import ClassRecord, Frame, Function, Harvest, Meter, ReadMember
+from wheelmark.scan.paths import SCRIPT_SUFFIXES
+from wheelmark.scan.scopes import ClassRecord, Frame, Function, Harvest, Meter, Program, ReadMember
 from wheelmark.scan.source import parse_text
+from wheelmark.scan.taints import (
+    ADDRESS_SERVICE,
+    CAPTURE_LISTENERS,
+    IDENTITY_COMMAND,
+    SECRET_PATH,
+    decodes,
+    gives,
+    propagates,
+)
 from wheelmark.scan.values import (
     GAP,
     MAX_TEXT,
@@ -24,17 +37,10 @@ from wheelmark.scan.values import (
     joined_origins,
     next_order,
 )
-from wheelmark.scan.vocabulary import (
-    ADDRESS_SERVICE,
-    CALLERS,
-    IDENTITY_COMMAND,
-    act_of,
-    decodes,
-    gives,
-    propagates,
-)
+from wheelmark.scan.vocabulary import CALLERS, act_of
 
-MIN_DROPPED_PATH = 3  # characters: shorter texts would match by chance
+MAX_SHOWN = 80  # characters of a path or command that are kept with an origin
+OWN_TEXT = "own text"  # what a dropped file holds when it is a script that stands in the code itself
 MAX_LAYER_TEXT = 200_000  # characters of one layer that are kept for rules about text
 MIN_LAYER_TEXT = 24  # characters of undecoded text: shorter ones are expressions, not programs
 _WRITERS = frozenset(
@@ -42,15 +48,27 @@ _WRITERS = frozenset(
         "open().write",
         "pathlib.Path().write_text",
         "pathlib.Path().write_bytes",
+        "pathlib.Path().open().write",
         "tempfile.NamedTemporaryFile().write",
+        "os.fdopen().write",
+        "aiofiles.open().write",
     }
 )
-_MOVERS = frozenset({"shutil.move", "shutil.copy", "shutil.copyfile", "os.rename", "os.replace"})
+_MOVERS = frozenset({"shutil.move", "shutil.copy", "shutil.copy2", "shutil.copyfile", "os.rename", "os.replace"})
+# What unpacks an archive: the position and keyword of the folder, when the archive is the receiver, or its own.
+_UNPACKERS: dict[str, tuple[int, str]] = {
+    "zipfile.ZipFile().extractall": (0, "path"),
+    "zipfile.ZipFile().extract": (1, "path"),
+    "tarfile.open().extractall": (0, "path"),
+    "tarfile.open().extract": (1, "path"),
+}
+_PACKERS = frozenset({"zipfile.ZipFile().write", "tarfile.open().add"})
 _PATH_MAKERS = frozenset(
     {"os.path.join", "pathlib.Path", "os.path.abspath", "os.path.expanduser", "os.path.expandvars", "os.path.realpath"}
-    | {"tempfile.gettempdir"}
 )
-_SCRIPT_SUFFIXES = (".py", ".pyw", ".sh", ".bat", ".cmd", ".vbs", ".ps1", ".hta")
+_FOLDER_FOR_FILES = frozenset({"tempfile.gettempdir", "tempfile.gettempdirb"})
+# Each call gives a path of its own, which is then known by the place of the call.
+_FRESH_PATHS = frozenset({"tempfile.NamedTemporaryFile", "tempfile.mkdtemp", "tempfile.mktemp", "tempfile.mkstemp"})
 _KEEP_ITEMS = frozenset({"list", "tuple", "reversed", "iter", "set"})
 
 
@@ -87,6 +105,7 @@ class CallReader(ABC):
     names: dict[str, Value]
     functions: dict[str, Function]
     classes: dict[str, ClassRecord]
+    program: Program
     command_classes: list[Value]
     roundabout: Mapping[str, Callable[[CallReader, Site], Value | None]]  # name -> what calling it really means
 
@@ -101,6 +120,10 @@ class CallReader(ABC):
     @abstractmethod
     def attribute_of(self, receiver: Value, attribute: str, line: int) -> Value:
         """`receiver.attribute`."""
+
+    @abstractmethod
+    def computer(self, frame: Frame) -> Calculation:
+        """A computation that sees the constants of a scope."""
 
     @abstractmethod
     def environment_variable(self, key: Value, line: int) -> Value:
@@ -119,6 +142,8 @@ class CallReader(ABC):
     def apply(self, function: Value, site: Site, method: str = "") -> Value:
         """What calling `function` gives, after recording what it does. `method` is the last word of an unknown name."""
         name = function.name
+        for other in function.others:
+            self.apply(other, site, method)
         if name.startswith("@"):
             return self._apply_local(function, site)
         if not name:
@@ -131,11 +156,19 @@ class CallReader(ABC):
         act = act_of(name)
         if act is not None:
             self.record(name, act, site)
+            if act is Act.START_PROCESS:
+                self.read_command(site.argument(0, "args"), site, name)
         elif site.frame.context.automatic and self._may_be_local(name):
             self.harvest.note_local(name, site.frame.context)
         caller = CALLERS.get(name)
         if caller is not None:
             self._follow_caller(caller, site)
+        elif name in CAPTURE_LISTENERS:
+            self._follow_listener(name, site)
+        elif name in _UNPACKERS or name in _PACKERS or name == "shutil.make_archive":
+            self._note_packed(name, site)
+        elif name.endswith(".save") and site.receiver.has(Taint.CAPTURE):
+            self.harvest.paths.keep(site.argument(0, "fp"), site.receiver.origins)
         return self._result(name, act, site)
 
     @staticmethod
@@ -150,9 +183,9 @@ class CallReader(ABC):
             self._note_written(name, site)
         elif act is Act.DOWNLOAD:
             path = site.keywords.get("out") or site.argument(1, "filename")
-            self._drop(path, Origin(Taint.NETWORK, site.line, name))
+            self.harvest.paths.drop(path, Origin(Taint.NETWORK, site.line, name))
         elif act in (Act.START_PROCESS, Act.RUN_CODE):
-            arguments = [self._with_dropped(argument) for argument in arguments]
+            arguments = [self.harvest.paths.marked(argument) for argument in arguments]
         self.harvest.add(
             Call(
                 name=name,
@@ -169,22 +202,35 @@ class CallReader(ABC):
             )
         )
 
+    def read_command(self, command: Value, site: Site, name: str) -> None:
+        """What a command line fetches, unpacks and holds: files by their paths, programs as if they ran here."""
+        text = command.text
+        if not text or site.frame.layer >= self.meter.bounds.max_layers:
+            return
+        for address, path in fetched_files(text):
+            self.harvest.paths.drop(Value(path), Origin(Taint.NETWORK, site.line, address[:MAX_SHOWN]))
+        for archive, folder in unpacked_archives(text):
+            origin = self.harvest.paths.marked(Value(archive)).origins
+            for each in origin:
+                self.harvest.paths.drop(Value(folder), Origin(Taint.NETWORK, each.line, each.what))
+        for program in programs(text):
+            origins = command.origins
+            if program.decoder:
+                origins = origins | {Origin(Taint.DECODED, site.line, program.decoder, next_order(origins))}
+            held = Value(program.text, origins=origins)
+            if program.is_python:
+                self.see_through(program.text, held, site.line, site.frame.under(names={}))
+            else:
+                self.note_layer(program.text, held, site.line, site.frame)
+                inner = site.frame.under(layer=site.frame.layer + 1, line=site.line)
+                self.record(name, Act.START_PROCESS, Site([held], {}, site.line, inner))
+                self.read_command(held, Site([held], {}, site.line, inner), name)
+
     def see_through(self, text: str | bytes, source: Value, line: int, frame: Frame) -> Value:
         """Read text that the code executes as code of the same scope; gives the value of an expression."""
         bounds = self.meter.bounds
         whole = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-        decoded = source.has(Taint.DECODED, Taint.NETWORK)
-        if len(whole) > MIN_LAYER_TEXT or decoded:
-            layer = Layer(
-                member=self.harvest.member,
-                line=line,
-                context=frame.context,
-                depth=frame.layer + 1,
-                text=whole[:MAX_LAYER_TEXT],
-                decoded=decoded,
-                decoders=_decoders_of(source),
-            )
-            self.harvest.layers.append(layer)
+        self.note_layer(whole, source, line, frame)
         if frame.layer >= bounds.max_layers or len(text) > bounds.max_source_bytes:
             self.meter.budget.exceeded = True
             return Value(origins=source.origins)
@@ -197,6 +243,21 @@ class CallReader(ABC):
         self.execute(tree.body, inner)
         return NOTHING
 
+    def note_layer(self, text: str, source: Value, line: int, frame: Frame) -> None:
+        """Keep text that is executed, unless it is short and stands there as it is."""
+        decoded = source.has(Taint.DECODED, Taint.NETWORK)
+        if len(text) > MIN_LAYER_TEXT or decoded:
+            layer = Layer(
+                member=self.harvest.member,
+                line=line,
+                context=frame.context,
+                depth=frame.layer + 1,
+                text=text[:MAX_LAYER_TEXT],
+                decoded=decoded,
+                decoders=_decoders_of(source),
+            )
+            self.harvest.add_layer(layer)
+
     def _apply_local(self, function: Value, site: Site) -> Value:
         known = self.functions.get(function.name)
         if known is not None:
@@ -204,7 +265,7 @@ class CallReader(ABC):
             return self.call_function(known, [*bound, *site.arguments], site.keywords, site.frame)
         record = self.classes.get(function.name)
         if record is None:
-            return Value(origins=function.origins)
+            return self._call_instance(function, site)
         instance = Value(name=f"{record.key}()")
         for method in ("__init__", "__new__", "__post_init__"):
             if method in record.methods:
@@ -212,6 +273,13 @@ class CallReader(ABC):
                 self.call_function(self.functions[key], [instance, *site.arguments], site.keywords, site.frame)
                 break
         return instance
+
+    def _call_instance(self, instance: Value, site: Site) -> Value:
+        record = self.classes.get(instance.name.removesuffix("()"))
+        key = None if record is None else record.methods.get("__call__")
+        if key is None:
+            return Value(origins=instance.origins)
+        return self.call_function(self.functions[key], [instance, *site.arguments], site.keywords, site.frame)
 
     def _unknown_call(self, site: Site, method: str) -> Value:
         for argument in site.arguments:
@@ -234,43 +302,64 @@ class CallReader(ABC):
             given = [self.element_of(argument) for argument in site.arguments[position + 1 :]]
             self.apply(target, Site(given, {}, site.line, site.frame, target.hidden))
 
+    def _follow_listener(self, name: str, site: Site) -> None:
+        """Callbacks that get what is typed: each is called with it."""
+        typed = Value(origins=frozenset([Origin(Taint.CAPTURE, site.line, name)]))
+        for position, keyword in CAPTURE_LISTENERS[name]:
+            callback = site.argument(position, keyword)
+            if callback.name.startswith("@"):
+                self.apply(callback, Site([typed], {}, site.line, site.frame))
+
     def _note_written(self, name: str, site: Site) -> None:
-        content = site.argument(0, "data")
+        content, paths = site.argument(0, "data"), self.harvest.paths
         if name in _WRITERS:
             self._read_program(content, site)
+            paths.keep(site.receiver, content.origins)
             origins = [each for each in sorted(content.origins) if each.taint in (Taint.NETWORK, Taint.DECODED)]
             if origins:
-                self._drop(site.receiver, origins[0])
-            elif (
-                site.receiver.text.lower().endswith(_SCRIPT_SUFFIXES) and site.receiver.text not in self.harvest.dropped
-            ):
-                self._drop(site.receiver, Origin(Taint.FILE, site.line, "own text"))
-        elif name == "shutil.copyfileobj" and content.has(Taint.NETWORK):
-            self._drop(site.argument(1, "fdst"), Origin(Taint.NETWORK, site.line, name))
+                paths.drop(site.receiver, origins[0])
+            elif site.receiver.text.lower().endswith(SCRIPT_SUFFIXES) and paths.origin_of(site.receiver) is None:
+                paths.drop(site.receiver, Origin(Taint.FILE, site.line, OWN_TEXT))
+        elif name == "shutil.copyfileobj":
+            paths.keep(site.argument(1, "fdst"), content.origins)
+            if content.has(Taint.NETWORK):
+                paths.drop(site.argument(1, "fdst"), Origin(Taint.NETWORK, site.line, name))
         elif name in _MOVERS:
-            origin = self.harvest.dropped.get(content.text.strip())
+            target = site.argument(1, "dst")
+            origin = paths.origin_of(content)
             if origin is not None:
-                self._drop(site.argument(1, "dst"), origin)
+                paths.drop(target, origin)
+            paths.keep(target, paths.contents_of(content) | self.file_origins(content, site.line))
+
+    def _note_packed(self, name: str, site: Site) -> None:
+        """Files put into an archive, and archives taken apart: what is known of the one holds for the other."""
+        paths = self.harvest.paths
+        if name in _PACKERS:
+            packed = site.argument(0, "filename")
+            paths.keep(site.receiver, paths.contents_of(packed) | self.file_origins(packed, site.line))
+        elif name == "shutil.make_archive":
+            base, kind = site.argument(0, "base_name"), site.argument(1, "format").text
+            folder = site.argument(2, "root_dir")
+            paths.keep(Value(f"{base.text}.{kind}"), self.file_origins(folder, site.line))
+        else:
+            folder = site.argument(*_UNPACKERS[name])
+            for origin in paths.marked(site.receiver).origins:
+                if origin.taint is Taint.DROPPED:
+                    paths.drop(folder, Origin(Taint.NETWORK, origin.line, origin.what))
+
+    def file_origins(self, path: Value, line: int) -> frozenset[Origin]:
+        """What the contents of a file come from: the file, and a store of secrets where its path is one."""
+        text = path.text[:MAX_SHOWN]
+        origins = {Origin(Taint.FILE, line, text)}
+        if SECRET_PATH.search(path.text):
+            origins.add(Origin(Taint.SECRET, line, text))
+        return frozenset(origins)
 
     def _read_program(self, content: Value, site: Site) -> None:
-        """A program that is written out by code nobody called is going to be run: read it as if it ran here."""
+        """A program that is written out is going to be run: read it as if it ran here."""
         text = content.constant
-        if isinstance(text, (str, bytes)) and site.frame.context.automatic and "import" in content.text:
+        if isinstance(text, (str, bytes)) and "import" in content.text:
             self.see_through(text, content, site.line, site.frame.under(names={}))
-
-    def _drop(self, path: Value, origin: Origin) -> None:
-        text = path.text.strip()
-        if len(text.replace(GAP, "")) >= MIN_DROPPED_PATH:
-            self.harvest.dropped[text] = origin
-
-    def _with_dropped(self, value: Value) -> Value:
-        text = value.text
-        if text and self.harvest.dropped:
-            for path, origin in self.harvest.dropped.items():
-                if path in text:
-                    what = f"{origin.what} -> {path[:80]}"
-                    return value.with_origins(frozenset([Origin(Taint.DROPPED, origin.line, what)]))
-        return value
 
     def _result(self, name: str, act: Act | None, site: Site) -> Value:
         arguments, receiver = site.arguments, site.receiver
@@ -287,11 +376,17 @@ class CallReader(ABC):
         partial = receiver.partial
         items: tuple[Value, ...] = ()
         if name in _PATH_MAKERS:
-            partial = "/".join(value.text or GAP for value in site.values) or name.rpartition(".")[2]
+            partial = "/".join(value.text or GAP for value in site.values)
+        elif name in _FOLDER_FOR_FILES:
+            partial = "%TEMP%"
+        elif name in _FRESH_PATHS:
+            partial = f"%TEMP%/{name.rpartition('.')[2]}-{site.line}{site.keywords.get('suffix', NOTHING).text}"
         elif arguments and made_of_arguments:
             partial = arguments[0].text
         if arguments and name in _KEEP_ITEMS:
             items = arguments[0].items
+        elif name in CIPHER_MAKERS:
+            items = tuple(arguments)
         elif name.startswith("{}."):
             items = receiver.items
         return Value(name=f"{name}()", origins=origins, partial=partial[:MAX_TEXT], items=items)
@@ -304,8 +399,10 @@ class CallReader(ABC):
             found.add(Origin(given, site.line, name))
             if given is Taint.NETWORK and ADDRESS_SERVICE.search(" ".join(value.text for value in site.values)):
                 found.add(Origin(Taint.HOST, site.line, name))
-        elif act is Act.START_PROCESS and site.arguments and IDENTITY_COMMAND.search(site.arguments[0].text):
-            found.add(Origin(Taint.HOST, site.line, site.arguments[0].text[:80]))
+        elif act is Act.START_PROCESS:
+            command = site.argument(0, "args").text[:MAX_SHOWN]
+            kind = Taint.HOST if IDENTITY_COMMAND.search(command) else Taint.OUTPUT
+            found.add(Origin(kind, site.line, command or name))
         computed = name == "chr" and bool(site.arguments) and not site.arguments[0].known
         if computed or decodes(name, [argument.constant for argument in site.arguments]):
             found.add(Origin(Taint.DECODED, site.line, name, next_order(joined_origins(site.values))))

@@ -6,7 +6,10 @@ import base64
 import binascii
 import bz2
 import codecs
+import html
 import lzma
+import quopri
+import urllib.parse
 import zlib
 from collections.abc import Callable, Sequence
 
@@ -24,10 +27,19 @@ _CODECS_BY_NAME = {
     "zip": "zlib",
     "bz2": "bz2",
     "bz2_codec": "bz2",
+    "uu": "uu",
+    "uu_codec": "uu",
     "unicode_escape": "unicode_escape",
     "unicode-escape": "unicode_escape",
     "raw_unicode_escape": "unicode_escape",
 }
+
+
+MAX_TEXT_BYTES = 8 * 1024 * 1024
+ENCODINGS_THAT_DECODE = frozenset(
+    {"rot13", "rot_13", "hex", "hex_codec", "base64", "base64_codec", "zlib", "zlib_codec", "zip", "bz2", "bz2_codec"}
+    | {"unicode_escape", "raw_unicode_escape", "unicode-escape", "uu", "uu_codec"}
+)
 
 
 class Budget:
@@ -87,6 +99,8 @@ def decode_with_codec(value: object, codec: str, budget: Budget) -> object:
         return _inflated([raw], budget)
     if known == "bz2":
         return _bunzipped([raw], budget)
+    if known == "uu":
+        return _uudecoded(raw, budget)
     return raw.decode(codec, "replace") if budget.take(len(raw)) else UNKNOWN
 
 
@@ -173,6 +187,23 @@ def _unxzed(arguments: Sequence[object], budget: Budget) -> object:
         return UNKNOWN
 
 
+def _unescaped(arguments: Sequence[object], budget: Budget) -> object:
+    text = arguments[0]
+    return html.unescape(text) if isinstance(text, str) and budget.take(len(text)) else UNKNOWN
+
+
+def _unquoted(arguments: Sequence[object], budget: Budget) -> object:
+    text = arguments[0]
+    return urllib.parse.unquote(text) if isinstance(text, str) and budget.take(len(text)) else UNKNOWN
+
+
+def _uudecoded(raw: bytes, budget: Budget) -> object:
+    lines = raw.splitlines()
+    begin = next((number for number, line in enumerate(lines) if line.startswith(b"begin ")), -1)
+    parts = [binascii.a2b_uu(line) for line in lines[begin + 1 :] if line.strip() not in (b"", b"end", b"`")]
+    return _spent(b"".join(parts), budget)
+
+
 def _codec_decoded(arguments: Sequence[object], budget: Budget) -> object:
     return decode_with_codec(arguments[0], str(arguments[1]) if len(arguments) > 1 else "utf-8", budget)
 
@@ -188,6 +219,12 @@ DECODER_FUNCTIONS: dict[str, Callable[[Sequence[object], Budget], object]] = {
     "base64.b16decode": _with(lambda raw: base64.b16decode(raw, casefold=True)),
     "base64.b85decode": _with(base64.b85decode),
     "base64.a85decode": _with(base64.a85decode),
+    "base64.b32hexdecode": _with(base64.b32hexdecode),
+    "binascii.a2b_uu": _with(binascii.a2b_uu),
+    "quopri.decodestring": _with(quopri.decodestring),
+    "html.unescape": _unescaped,
+    "urllib.parse.unquote": _unquoted,
+    "urllib.parse.unquote_plus": _unquoted,
     "binascii.a2b_base64": _base64_decoded,
     "binascii.unhexlify": _unhexed,
     "binascii.a2b_hex": _unhexed,

@@ -6,7 +6,9 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
+from wheelmark.scan.calculation import NotComputable
 from wheelmark.scan.calls import Site
+from wheelmark.scan.computing import decodes_text
 from wheelmark.scan.folding import fold_binary, fold_method, fold_subscript, fold_unary, is_decoding_method
 from wheelmark.scan.names import MAX_NAME, NameReader
 from wheelmark.scan.scopes import Frame, StepsExceeded
@@ -50,7 +52,12 @@ class ExpressionReader(NameReader):
 
     def _attribute(self, node: ast.Attribute, frame: Frame) -> Value:
         receiver = self.evaluate(node.value, frame)
-        return self.attribute_of(receiver, node.attr, frame.at(node))
+        found = self.attribute_of(receiver, node.attr, frame.at(node))
+        if found.name.startswith("@"):
+            function = self.functions.get(found.name)
+            if function is not None and function.is_property:
+                return self.call_function(function, list(found.items[:1]), {}, frame)
+        return found
 
     def _binary(self, node: ast.BinOp, frame: Frame) -> Value:
         # A long concatenation is a deep tree to the left: walk it down first, not recursively.
@@ -105,6 +112,9 @@ class ExpressionReader(NameReader):
         best = next((value for value in values if value.name), None) or next(
             (value for value in values if value.text), NOTHING
         )
+        for value in values:
+            if value is not best and value.name.startswith("@") and best.name.startswith("@"):
+                best = best.or_else(value)
         return best.with_origins(joined_origins(values))
 
     def _compare(self, node: ast.Compare, frame: Frame) -> Value:
@@ -186,6 +196,9 @@ class ExpressionReader(NameReader):
         return NOTHING
 
     def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp, frame: Frame) -> Value:
+        computed = self._comprehended(node, frame)
+        if computed is not None:
+            return computed
         inner = frame.under(names={}, closure=self.closure_of(frame), branches=0)
         first = node.generators[0]
         iterable = self.evaluate(first.iter, frame)
@@ -207,6 +220,20 @@ class ExpressionReader(NameReader):
         element = self.evaluate(node.elt, inner)
         return Value(items=(element,), origins=iterable.origins | element.origins)
 
+    def _comprehended(
+        self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp, frame: Frame
+    ) -> Value | None:
+        """What a comprehension gives that only computes; None when it is not computed."""
+        if not decodes_text(node):
+            return None
+        try:
+            result = self.computer(frame).value_of(node)
+        except NotComputable:
+            return None
+        used = [self.lookup(each.id, frame).origins for each in ast.walk(node) if isinstance(each, ast.Name)]
+        origins = NO_ORIGINS.union(*used)
+        return Value(result, origins=origins | {Origin(Taint.DECODED, frame.at(node), "loop", next_order(origins))})
+
     def _computed(
         self, element: ast.expr, target: ast.expr, constant: object, origins: frozenset[Origin], inner: Frame
     ) -> Value:
@@ -222,6 +249,9 @@ class ExpressionReader(NameReader):
         return Value(results, origins=found)
 
     def _dict_comprehension(self, node: ast.DictComp, frame: Frame) -> Value:
+        computed = self._comprehended(node, frame)
+        if computed is not None:
+            return computed
         inner = frame.under(names={}, closure=self.closure_of(frame), branches=0)
         origins = NO_ORIGINS
         for generator in node.generators:
@@ -291,8 +321,10 @@ class ExpressionReader(NameReader):
         receiver, arguments = site.receiver, site.arguments
         origins = receiver.origins | joined_origins(site.values)
         constants = [argument.constant for argument in arguments]
-        if is_decoding_method(method, constants):
-            decoder = Origin(Taint.DECODED, site.line, f".{method}({constants[0]!r})", next_order(origins))
+        hides = method == "to_bytes" and isinstance(receiver.constant, int) and receiver.constant.bit_length() > 64
+        if hides or is_decoding_method(method, constants):
+            codec = repr(constants[0]) if isinstance(constants[0], str) else ""
+            decoder = Origin(Taint.DECODED, site.line, f".{method}({codec})", next_order(origins))
             origins = origins | {decoder}
         if not site.keywords and all(argument.known for argument in arguments):
             folded = fold_method(receiver.constant, method, constants, self.meter.budget)

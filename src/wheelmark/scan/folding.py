@@ -7,14 +7,13 @@ never called. What cannot or must not be computed folds to `UNKNOWN`.
 from __future__ import annotations
 
 import ast
-import codecs
 import operator
 from collections.abc import Callable, Sequence
 
-from wheelmark.scan.decoding import DECODER_FUNCTIONS, Budget, decode_with_codec
+from wheelmark.scan.decoding import DECODER_FUNCTIONS, ENCODINGS_THAT_DECODE, MAX_TEXT_BYTES, Budget, decode_with_codec
+from wheelmark.scan.pure import MAX_NUMBER_BYTES, PURE_FUNCTIONS
 from wheelmark.scan.values import UNKNOWN, words
 
-MAX_TEXT_BYTES = 8 * 1024 * 1024
 MAX_INT_BITS = 65_536
 MAX_SHIFT = 4096
 
@@ -36,10 +35,6 @@ _TEXT_METHODS = words(
 )
 _SEQUENCE_METHODS = frozenset({"copy", "index", "count", "keys", "values", "items", "get"})
 _WIDENING_METHODS = frozenset({"zfill", "ljust", "rjust", "center"})
-_ENCODINGS_THAT_DECODE = frozenset(
-    {"rot13", "rot_13", "hex", "hex_codec", "base64", "base64_codec", "zlib", "zlib_codec", "zip", "bz2", "bz2_codec"}
-    | {"unicode_escape", "raw_unicode_escape", "unicode-escape", "uu", "uu_codec"}
-)
 
 
 def fold_binary(kind: type[ast.operator], left: object, right: object) -> object:
@@ -55,6 +50,8 @@ def fold_binary(kind: type[ast.operator], left: object, right: object) -> object
             return left << right
         if kind is ast.Pow and isinstance(left, int) and isinstance(right, int) and 0 <= right <= 64 and _small(left):
             return left**right
+        if kind is ast.Div and isinstance(left, (int, float)) and isinstance(right, (int, float)):
+            return left / right
         compute = _ARITHMETIC.get(kind)
         if compute is not None and isinstance(left, int) and isinstance(right, int) and _small(left) and _small(right):
             return compute(left, right)
@@ -91,6 +88,8 @@ def fold_method(receiver: object, method: str, arguments: Sequence[object], budg
     try:
         if isinstance(receiver, (str, bytes, bytearray)) and method in _TEXT_METHODS:
             return _text_method(receiver, method, arguments, budget)
+        if isinstance(receiver, int) and method == "to_bytes":
+            return _number_as_bytes(receiver, arguments)
         if isinstance(receiver, (list, tuple, dict)) and method in _SEQUENCE_METHODS and hasattr(receiver, method):
             found = getattr(receiver, method)(*arguments)
             return list(found) if method in {"keys", "values", "items"} else found
@@ -105,7 +104,7 @@ def fold_function(name: str, arguments: Sequence[object], budget: Budget) -> obj
         decoder = DECODER_FUNCTIONS.get(name)
         if decoder is not None:
             return decoder(arguments, budget)
-        pure = _PURE_FUNCTIONS.get(name)
+        pure = PURE_FUNCTIONS.get(name)
         if pure is not None:
             return pure(arguments, budget)
     except _PURE_ERRORS:
@@ -115,7 +114,16 @@ def fold_function(name: str, arguments: Sequence[object], budget: Budget) -> obj
 
 def is_decoding_method(method: str, arguments: Sequence[object]) -> bool:
     """True for `text.decode("rot13")` and its like; `.decode("utf-8")` only turns bytes into text."""
-    return method in {"decode", "encode"} and bool(arguments) and str(arguments[0]).lower() in _ENCODINGS_THAT_DECODE
+    if method == "translate":
+        return True
+    return method in {"decode", "encode"} and bool(arguments) and str(arguments[0]).lower() in ENCODINGS_THAT_DECODE
+
+
+def _number_as_bytes(number: int, arguments: Sequence[object]) -> object:
+    length, order = arguments[0] if arguments else 1, arguments[1] if len(arguments) > 1 else "big"
+    if not isinstance(length, int) or not 0 <= length <= MAX_NUMBER_BYTES or order not in ("big", "little"):
+        return UNKNOWN
+    return number.to_bytes(length, "big" if order == "big" else "little")
 
 
 def _small(number: int) -> bool:
@@ -156,7 +164,7 @@ def _formatted(template: str | bytes, values: object) -> object:
 def _text_method(receiver: str | bytes | bytearray, method: str, arguments: Sequence[object], budget: Budget) -> object:
     if method in {"decode", "encode"}:
         codec = str(arguments[0]) if arguments else "utf-8"
-        if codec.lower() in _ENCODINGS_THAT_DECODE:
+        if codec.lower() in ENCODINGS_THAT_DECODE:
             return decode_with_codec(receiver, codec, budget)
         if isinstance(receiver, str):
             return receiver.encode(codec, "replace") if method == "encode" else UNKNOWN
@@ -201,106 +209,3 @@ def _replaced(receiver: str | bytes | bytearray, arguments: Sequence[object]) ->
         growth = len(receiver) * max(len(new), 1) if not old or len(new) > len(old) else len(receiver)
         return receiver.replace(old, new) if growth <= MAX_TEXT_BYTES * 4 else UNKNOWN
     return UNKNOWN
-
-
-def _to_text(arguments: Sequence[object], budget: Budget) -> object:
-    if not arguments:
-        return ""
-    if len(arguments) >= 2 and isinstance(arguments[0], (bytes, bytearray)):
-        return bytes(arguments[0]).decode(str(arguments[1]), "replace")
-    value = arguments[0]
-    return (
-        str(value)
-        if isinstance(value, (str, float)) or (isinstance(value, int) and value.bit_length() < 4096)
-        else UNKNOWN
-    )
-
-
-def _to_bytes(arguments: Sequence[object], budget: Budget) -> object:
-    if not arguments:
-        return b""
-    value = arguments[0]
-    if isinstance(value, str):
-        return value.encode(str(arguments[1]) if len(arguments) > 1 else "utf-8", "replace")
-    if isinstance(value, (bytes, bytearray, list, tuple)):
-        return bytes(value)
-    return UNKNOWN
-
-
-def _to_list(arguments: Sequence[object], budget: Budget) -> object:
-    if not arguments:
-        return []
-    value = arguments[0]
-    if isinstance(value, (str, bytes, bytearray, list, tuple)) and budget.allows_items(len(value)):
-        return list(value)
-    return UNKNOWN
-
-
-def _reversed(arguments: Sequence[object], budget: Budget) -> object:
-    value = _to_list(arguments, budget)
-    return value[::-1] if isinstance(value, list) else UNKNOWN
-
-
-def _ranged(arguments: Sequence[object], budget: Budget) -> object:
-    bounds_of_range = [each for each in arguments if isinstance(each, int)]
-    if not 1 <= len(bounds_of_range) == len(arguments) <= 3:
-        return UNKNOWN
-    numbers = range(*bounds_of_range)
-    # The bound comes before len(): a range can be longer than a machine word.
-    if numbers and abs(numbers[-1] - numbers[0]) // abs(numbers.step) >= budget.max_items:
-        return UNKNOWN
-    return list(numbers) if budget.allows_items(len(numbers)) else UNKNOWN
-
-
-def _to_int(arguments: Sequence[object], budget: Budget) -> object:
-    value = arguments[0] if arguments else 0
-    if isinstance(value, (str, bytes)) and len(value) <= 4096:
-        base = arguments[1] if len(arguments) > 1 else 10
-        return int(value, base) if isinstance(base, int) else UNKNOWN
-    return int(value) if isinstance(value, (int, float)) else UNKNOWN
-
-
-def _chr(arguments: Sequence[object], budget: Budget) -> object:
-    code = arguments[0]
-    return chr(code) if isinstance(code, int) else UNKNOWN
-
-
-def _ord(arguments: Sequence[object], budget: Budget) -> object:
-    character = arguments[0]
-    return ord(character) if isinstance(character, (str, bytes)) else UNKNOWN
-
-
-def _len(arguments: Sequence[object], budget: Budget) -> object:
-    value = arguments[0]
-    return len(value) if isinstance(value, (str, bytes, list, tuple, dict)) else UNKNOWN
-
-
-def _path_joined(arguments: Sequence[object], budget: Budget) -> object:
-    return "/".join(str(each) for each in arguments) if all(isinstance(each, str) for each in arguments) else UNKNOWN
-
-
-def _codec_encoded(arguments: Sequence[object], budget: Budget) -> object:
-    value, codec = arguments[0], str(arguments[1]) if len(arguments) > 1 else "utf-8"
-    if codec.lower() in _ENCODINGS_THAT_DECODE:
-        return decode_with_codec(value, codec, budget)
-    return codecs.encode(value, codec) if isinstance(value, str) and len(value) <= MAX_TEXT_BYTES else UNKNOWN
-
-
-_PURE_FUNCTIONS: dict[str, Callable[[Sequence[object], Budget], object]] = {
-    "str": _to_text,
-    "bytes": _to_bytes,
-    "bytearray": _to_bytes,
-    "list": _to_list,
-    "tuple": _to_list,
-    "reversed": _reversed,
-    "range": _ranged,
-    "int": _to_int,
-    "chr": _chr,
-    "unichr": _chr,
-    "ord": _ord,
-    "len": _len,
-    "os.path.join": _path_joined,
-    "codecs.encode": _codec_encoded,
-    "ascii": _to_text,
-    "iter": _to_list,
-}

@@ -5,13 +5,15 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping, Sequence
 
+from wheelmark.scan.calculation import NotComputable
+from wheelmark.scan.computing import decodes_text
 from wheelmark.scan.expressions import ExpressionReader
 from wheelmark.scan.report import Context
-from wheelmark.scan.scopes import ClassRecord, Frame, Function
-from wheelmark.scan.values import NOTHING, Value, joined_origins, words
+from wheelmark.scan.scopes import Frame, Function
+from wheelmark.scan.taints import SECRET_PARAMETER
+from wheelmark.scan.values import GAP, NOTHING, Origin, Taint, Value, joined_origins, next_order, words
 from wheelmark.scan.vocabulary import ACTS
 
-MAX_INHERITANCE = 8
 MAX_SIGNATURE_TEXT = 200
 _COMMAND_BASES = (
     "setuptools.command.",
@@ -40,7 +42,11 @@ class FunctionReader(ExpressionReader):
     def call_function(
         self, function: Function, arguments: Sequence[Value], keywords: Mapping[str, Value], frame: Frame
     ) -> Value:
-        """What calling a function of the module gives; its body is read under the caller's context."""
+        """What calling a function gives; its body is read under the caller's context, by the reader of its module."""
+        if function.home is not self:
+            elsewhere = frame.under(layer=0, line=0)  # lines and layers are those of its own module
+            found: Value = function.home.call_function(function, arguments, keywords, elsewhere)
+            return found
         bounds = self.meter.bounds
         key = _informed if frame.context.automatic else _plain
         signature = (
@@ -53,6 +59,10 @@ class FunctionReader(ExpressionReader):
             return known
         if function.evaluations >= bounds.max_evaluations or frame.depth >= bounds.max_inlining:
             return Value(origins=joined_origins(list(function.results.values())))
+        computed = self._decoded_by(function, arguments, keywords, frame)
+        if computed is not None:
+            function.results[signature] = computed
+            return computed
         function.evaluations += 1
         function.results[signature] = NOTHING  # a recursive call finds this instead of recursing
         inner = Frame(
@@ -71,6 +81,34 @@ class FunctionReader(ExpressionReader):
             result = self._returned(inner.returns)
         function.results[signature] = result
         return result
+
+    def _decoded_by(
+        self, function: Function, arguments: Sequence[Value], keywords: Mapping[str, Value], frame: Frame
+    ) -> Value | None:
+        """What a decoder that is written in Python gives for constants; None where it is none, or not computed."""
+        given = [*arguments, *keywords.values()]
+        if function.decodes is None:
+            function.decodes = decodes_text(function.node)
+        if not function.decodes:
+            return None
+        if function.owner and given and not given[0].known:
+            return None  # what `self` holds is not computed
+        if not all(value.known for value in given):
+            return None
+        computer = self.computer(Frame(self.names, frame.context, closure=function.closure))
+        try:
+            result = computer.call(
+                function.node,
+                [value.constant for value in arguments],
+                {name: value.constant for name, value in keywords.items()},
+            )
+        except NotComputable:
+            return None
+        origins = joined_origins(given)
+        if isinstance(result, (str, bytes, bytearray, list, tuple, dict)):
+            line = function.line or function.node.lineno
+            origins = origins | {Origin(Taint.DECODED, line, function.qualname, next_order(origins))}
+        return Value(bytes(result) if isinstance(result, bytearray) else result, origins=origins)
 
     @staticmethod
     def _returned(values: list[Value]) -> Value:
@@ -101,30 +139,23 @@ class FunctionReader(ExpressionReader):
             rest = tuple(value for name, value in keywords.items() if name not in accepted)
             names[spec.kwarg.arg] = Value(items=rest, origins=joined_origins(rest))
         for parameter in (*positional, *spec.kwonlyargs):
-            names.setdefault(parameter.arg, NOTHING)
+            if parameter.arg not in names:
+                names[parameter.arg] = _unknown_argument(parameter.arg, function.node.lineno)
         return names
 
     def run_install_hooks(self) -> None:
         """Call what an installer calls: commands of cmdclass, build hooks, the functions of a build backend."""
         frame = Frame(self.names, Context.INSTALL)
         wanted = {value.name.partition("(")[0] for value in self.command_classes}
-        for record in list(self.classes.values()):
-            if record.key in wanted or self._is_hook_class(record):
+        given = [key for key in sorted(wanted) if key in self.classes]
+        for record in [self.classes[key] for key in dict.fromkeys([*self.own_classes, *given])]:
+            if record.key in wanted or self.derives(record, (*_COMMAND_BASES, *_HOOK_BASES)):
                 for method in _COMMAND_METHODS:
                     if method in record.methods:
                         self._call_by_key(record.methods[method], record.key, frame)
         for name, value in list(self.names.items()):
             if name in _BACKEND_HOOKS and value.name in self.functions:
                 self._call_by_key(value.name, "", frame)
-
-    def _is_hook_class(self, record: ClassRecord, depth: int = 0) -> bool:
-        for base in record.bases:
-            if base.startswith((*_COMMAND_BASES, *_HOOK_BASES)):
-                return True
-            parent = self.classes.get(base)
-            if parent is not None and depth < MAX_INHERITANCE and self._is_hook_class(parent, depth + 1):
-                return True
-        return False
 
     def run_root(self, path: str, when: Context) -> None:
         """Call the function at a dotted path inside the module, as something outside does."""
@@ -147,7 +178,7 @@ class FunctionReader(ExpressionReader):
         """Read what nothing called; reading a function can define more."""
         seen: set[str] = set()
         while True:
-            fresh = [function for key, function in self.functions.items() if key not in seen]
+            fresh = [function for key, function in self.own_functions.items() if key not in seen]
             if not fresh:
                 return
             for function in fresh:
@@ -156,6 +187,15 @@ class FunctionReader(ExpressionReader):
                     frame = Frame(self.names, Context.ON_CALL, layer=function.layer, line=function.line)
                     owner = [Value(name=f"{function.owner}()")] if function.owner else []
                     self.call_function(function, owner, {}, frame)
+
+
+def _unknown_argument(name: str, line: int) -> Value:
+    """An argument that nobody is known to give: its name stands for it, so that it is the same wherever it goes."""
+    if name in {"self", "cls"}:
+        return NOTHING
+    if SECRET_PARAMETER.match(name):
+        return Value(partial=f"{GAP}{name}{GAP}", origins=frozenset([Origin(Taint.KEY, line, name)]))
+    return Value(partial=f"{GAP}{name}{GAP}")
 
 
 def _informed(value: Value) -> object:

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from wheelmark.scan.bounds import ScanBounds
 from wheelmark.scan.contents import Contents
 from wheelmark.scan.facts import Act, Facts, Layer, Member, Oddity, PatternHit
+from wheelmark.scan.imports import LocalImport, local_imports
 from wheelmark.scan.layout import Layout, lay_out, startup_calls, startup_code
 from wheelmark.scan.oddities import find_oddities
 from wheelmark.scan.patterns import Patterns, PatternTimeout
 from wheelmark.scan.reader import ModuleReader
 from wheelmark.scan.report import Context
-from wheelmark.scan.scopes import Harvest, Meter, StepsExceeded
+from wheelmark.scan.scopes import Harvest, Meter, Program, StepsExceeded
 from wheelmark.scan.source import parse_source
 
 _STRENGTH = {context: strength for strength, context in enumerate(reversed(Context))}
@@ -24,6 +25,9 @@ _ORDER = (Context.INSTALL, Context.STARTUP, Context.IMPORT, Context.ENTRY, Conte
 _NO_ROOTS: frozenset[tuple[str, Context]] = frozenset()
 _SCRIPT_NAME = re.compile(r"([\w-]{2,64}\.pyw?)\b")
 MAX_SCRIPTS = 5  # that one command line starts
+# Up to this size the modules of a distribution are read as one program, with values and calls followed from one to the
+# other; their trees stay in memory for that. It is far beyond the size of what is written to do harm.
+MAX_LINKED_BYTES = 768 * 1024
 MAX_ROUNDS = 3  # times that a module is read again because another one was found to call into it
 
 
@@ -35,6 +39,8 @@ class _Gathering:
     layout: Layout
     meter: Meter
     contexts: dict[str, Context]
+    program: Program | None  # None: too large to be read as one program
+    imports: dict[str, list[LocalImport]] = field(default_factory=dict)
     roots: dict[str, dict[str, Context]] = field(default_factory=dict)
     harvests: dict[str, Harvest] = field(default_factory=dict)
     members: dict[str, Member] = field(default_factory=dict)
@@ -50,7 +56,9 @@ class _Gathering:
 def gather(contents: Contents, *, filename: str, bounds: ScanBounds, patterns: Patterns) -> Facts:
     """The facts of a distribution whose contents were read. Everything not looked at is one of `gaps`."""
     layout = lay_out(filename, contents.sizes, contents.sides)
-    state = _Gathering(contents, layout, Meter.for_scan(bounds), dict(layout.contexts))
+    size = sum(len(raw) for path, raw in contents.sources.items() if layout.contexts[path] is not Context.UNREACHED)
+    program = Program() if size <= MAX_LINKED_BYTES else None
+    state = _Gathering(contents, layout, Meter.for_scan(bounds), dict(layout.contexts), program)
     for module, functions in layout.entry_points.items():
         path = layout.modules.get(module)
         if path is not None:
@@ -65,8 +73,8 @@ def gather(contents: Contents, *, filename: str, bounds: ScanBounds, patterns: P
         contents.gap(f"expected at most {bounds.max_steps} steps of evaluation, got more")
     if state.meter.budget.exceeded:
         contents.gap("expected decoded text within bounds, got more or deeper layers")
-    calls = tuple(call for harvest in state.harvests.values() for call in harvest.calls.values())
-    layers = tuple(layer for harvest in state.harvests.values() for layer in harvest.layers)
+    calls = tuple(call for harvest in state.harvests.values() for call in harvest.strongest_calls())
+    layers = tuple(layer for harvest in state.harvests.values() for layer in harvest.layers.values())
     hits = _pattern_hits(state, layers, patterns)
     for path, size in contents.sizes.items():
         if path not in state.members:
@@ -125,7 +133,42 @@ def _read_modules(state: _Gathering) -> None:
                 break
             for path in waiting:
                 if _due(state, path, context):
-                    _read_module(state, path)
+                    _read_in_order(state, path)
+            if state.program is not None:
+                for harvest in list(state.harvests.values()):
+                    _follow_imports(state, harvest)  # a call from elsewhere may have imported more
+
+
+def _read_in_order(state: _Gathering, path: str) -> None:
+    """Read a module after the modules that it imports, as the interpreter would, so that their names are known."""
+    if state.program is None:
+        _read_module(state, path)
+        return
+    waiting, opened = [path], {path}
+    while waiting:
+        current = waiting[-1]
+        context = state.contexts[current]
+        following = [each for each in _imports_of(state, current) if each.path not in opened]
+        for each in following:
+            opened.add(each.path)
+            if each.at_margin:
+                _promote(state, each.path, context if context.automatic else Context.ON_CALL)
+        fresh = [each.path for each in following if _due(state, each.path, state.contexts[each.path])]
+        if fresh:
+            waiting.extend(reversed(fresh))
+            continue
+        waiting.pop()
+        if _due(state, current, state.contexts[current]):
+            _read_module(state, current)
+
+
+def _imports_of(state: _Gathering, path: str) -> list[LocalImport]:
+    found = state.imports.get(path)
+    if found is None:
+        module = state.layout.module_of(path)
+        package = module if path.endswith("__init__.py") else module.rpartition(".")[0]
+        found = state.imports[path] = local_imports(state.contents.sources[path], package, state.layout.modules)
+    return found
 
 
 def _due(state: _Gathering, path: str, context: Context) -> bool:
@@ -144,10 +187,16 @@ def _read_module(state: _Gathering, path: str) -> None:
         path=path, size=len(raw), context=context, kind="python", parsed=parsed.tree is not None and parsed.whole
     )
     state.oddities[path] = list(find_oddities(path, parsed.text, context))
-    reader = _reader(state, path, state.layout.module_of(path), is_package=path.endswith("__init__.py"))
+    module = state.layout.module_of(path)
+    reader = _reader(state, path, module, is_package=path.endswith("__init__.py"))
+    known = state.harvests.get(path)
+    if known is not None and state.program is not None:
+        reader.harvest = known  # others may have called into it
     state.harvests[path] = reader.harvest
     if parsed.tree is None:
         return
+    if state.program is not None:
+        state.program.exports[module] = reader.names
     try:
         reader.read(parsed.tree, context, roots)
     except RecursionError:
@@ -163,6 +212,7 @@ def _reader(state: _Gathering, path: str, module: str, *, is_package: bool) -> M
         is_package=is_package,
         meter=state.meter,
         read_member=_member_finder(state.contents, state.layout.root, path),
+        program=state.program,
     )
 
 

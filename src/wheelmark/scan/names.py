@@ -6,14 +6,19 @@ import ast
 from collections.abc import Sequence
 
 from wheelmark.scan.calls import CallReader
+from wheelmark.scan.computing import Computer
 from wheelmark.scan.roundabout import ROUNDABOUT
-from wheelmark.scan.scopes import ClassRecord, Frame, Function, Harvest, Meter, ReadMember, StepsExceeded
+from wheelmark.scan.scopes import ClassRecord, Frame, Function, Harvest, Meter, Program, ReadMember, StepsExceeded
+from wheelmark.scan.taints import HOST_VARIABLES, SECRET_VARIABLE
 from wheelmark.scan.values import MAX_TEXT, NOTHING, Origin, Taint, Value, joined_origins
-from wheelmark.scan.vocabulary import SECRET_VARIABLE, canonical
+from wheelmark.scan.vocabulary import STANDARD_CONSTANTS, canonical
 
+MAX_INHERITANCE = 8
 MAX_NAME = 200  # characters of a dotted name; a chain of calls longer than that is a fluent interface
 MAX_ENTRIES = 1000  # of a constant dictionary that is filled item by item
 MAX_ITEMS = 256  # elements that are kept of a sequence that is not constant
+# A class of these kinds has a method `run` that `start` calls.
+_RUNNERS = ("threading.Thread", "multiprocessing.Process", "multiprocessing.context.Process")
 
 
 class NameReader(CallReader):
@@ -29,15 +34,21 @@ class NameReader(CallReader):
         is_package: bool,
         meter: Meter,
         read_member: ReadMember,
+        program: Program | None = None,
     ) -> None:
         self.module = module
         self.package = module if is_package else module.rpartition(".")[0]
         self.meter = meter
         self.read_member = read_member
-        self.harvest = Harvest(member)
+        self.program = Program() if program is None else program
+        self.program.readers += 1
+        self.serial = self.program.readers
+        self.harvest = Harvest(member, paths=self.program.paths)
         self.names: dict[str, Value] = {}
-        self.functions: dict[str, Function] = {}
-        self.classes: dict[str, ClassRecord] = {}
+        self.functions = self.program.functions
+        self.classes = self.program.classes
+        self.own_functions: dict[str, Function] = {}
+        self.own_classes: dict[str, ClassRecord] = {}
         self.command_classes: list[Value] = []
 
     def steps(self, count: int) -> None:
@@ -62,7 +73,8 @@ class NameReader(CallReader):
         """The value of a resolved dotted name, with the origins that it has by itself."""
         if name == "os.environ":
             return Value(name=name, origins=frozenset([Origin(Taint.SECRET, line, "os.environ")]))
-        return Value(name=name)
+        constant = STANDARD_CONSTANTS.get(name)
+        return Value(name=name) if constant is None else Value(constant)
 
     def absolute(self, module: str, level: int) -> str:
         """The dotted name of a relative import."""
@@ -87,6 +99,8 @@ class NameReader(CallReader):
             if old is not None:
                 if old.name.startswith("@") and not value.name and not value.known:
                     value = old
+                elif value.name != old.name and value.name.startswith("@") and old.name.startswith("@"):
+                    value = value.or_else(old)
                 value = value.with_origins(old.origins)
         names[name] = value
 
@@ -151,13 +165,26 @@ class NameReader(CallReader):
             return Value(name=named.name, origins=joined_origins(value.items) | value.origins, partial=value.text)
         return Value(origins=value.origins, partial=value.text if isinstance(value.constant, (list, tuple)) else "")
 
+    # Computations
+
+    def computer(self, frame: Frame) -> Computer:
+        """A computation that sees the constants of a scope."""
+        return Computer(lambda name: self.lookup(name, frame), self._body_of, self.meter.budget, self.meter.computing)
+
+    def _body_of(self, key: str) -> ast.FunctionDef | ast.Lambda | None:
+        function = self.functions.get(key)
+        # A function of another module sees other names.
+        if function is None or function.home is not self or isinstance(function.node, ast.AsyncFunctionDef):
+            return None
+        return function.node
+
     # Functions
 
     def new_function(
         self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, name: str, frame: Frame
     ) -> Function:
         """Register a function under a key that is unique in the module."""
-        key = f"@{name}:{node.lineno}:{node.col_offset}:{frame.layer}:{frame.line}"
+        key = f"@{name}:{self.serial}:{node.lineno}:{node.col_offset}:{frame.layer}:{frame.line}"
         known = self.functions.get(key)
         closure = self.closure_of(frame)
         if known is not None:
@@ -165,8 +192,9 @@ class NameReader(CallReader):
             return known
         defaults = tuple(self.evaluate(default, frame) for default in node.args.defaults)
         qualname = f"{frame.scope}.{name}" if frame.scope else name
-        function = Function(key, node, qualname, closure, defaults, frame.layer, frame.line)
+        function = Function(key, node, qualname, closure, defaults, frame.layer, frame.line, home=self)
         self.functions[key] = function
+        self.own_functions[key] = function
         return function
 
     def closure_of(self, frame: Frame) -> tuple[dict[str, Value], ...]:
@@ -183,20 +211,36 @@ class NameReader(CallReader):
             return Value(name=f"{receiver.name}.__dict__", hidden=receiver.hidden)
         if receiver.name == "sys.modules":
             return Value(name=receiver.name, origins=receiver.origins)
+        if receiver.name in self.program.exports:
+            found = self.program.exported(receiver.name, attribute)
+            if found is not None:
+                return found
         if len(receiver.name) > MAX_NAME:
             return Value(origins=receiver.origins)
         name = canonical(f"{receiver.name}.{attribute}")
-        if name == "os.environ":
+        if name == "os.environ" or name in STANDARD_CONSTANTS:
             return self.of_name(name, line)
         return Value(
             name=name, origins=receiver.origins, hidden=receiver.hidden, partial=receiver.partial, items=receiver.items
         )
+
+    def derives(self, record: ClassRecord, prefixes: tuple[str, ...], depth: int = 0) -> bool:
+        """True when a class has a base, however far up, whose dotted name starts with one of `prefixes`."""
+        for base in record.bases:
+            if base.startswith(prefixes):
+                return True
+            parent = self.classes.get(base)
+            if parent is not None and depth < MAX_INHERITANCE and self.derives(parent, prefixes, depth + 1):
+                return True
+        return False
 
     def _member_of_class(self, receiver: Value, attribute: str) -> Value:
         record = self.classes.get(receiver.name.removesuffix("()"))
         if record is None:
             return Value(origins=receiver.origins)
         method = record.methods.get(attribute)
+        if method is None and attribute == "start" and self.derives(record, _RUNNERS):
+            method = record.methods.get("run")
         if method is not None:
             return Value(name=method, items=(receiver,))
         found = record.attributes.get(attribute)
@@ -231,7 +275,7 @@ class NameReader(CallReader):
         name = key.constant
         if isinstance(name, str) and SECRET_VARIABLE.search(name):
             return Value(name="os.environ[]", origins=frozenset([Origin(Taint.SECRET, line, f"os.environ[{name!r}]")]))
-        if isinstance(name, str) and name in {"USER", "USERNAME", "COMPUTERNAME", "HOSTNAME", "LOGNAME", "USERDOMAIN"}:
+        if isinstance(name, str) and name in HOST_VARIABLES:
             return Value(name="os.environ[]", origins=frozenset([Origin(Taint.HOST, line, f"os.environ[{name!r}]")]))
         return Value(name="os.environ[]", partial=f"%{name}%" if isinstance(name, str) else "")
 

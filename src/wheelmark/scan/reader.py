@@ -6,15 +6,19 @@ import ast
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from wheelmark.scan.calculation import CONSTANTS, NotComputable
 from wheelmark.scan.calls import Site
+from wheelmark.scan.computing import decodes_text
 from wheelmark.scan.functions import FunctionReader
 from wheelmark.scan.report import Context
-from wheelmark.scan.scopes import ClassRecord, Frame
-from wheelmark.scan.values import NOTHING, Value
-from wheelmark.scan.vocabulary import ACTS, canonical
+from wheelmark.scan.scopes import ClassRecord, Frame, Function
+from wheelmark.scan.taints import MESSAGE_HANDLERS
+from wheelmark.scan.values import NOTHING, Origin, Taint, Value, joined_origins, next_order
+from wheelmark.scan.vocabulary import ACTS, CALLERS, canonical
 
 MAX_UNROLLED = 4096  # iterations of a loop over constants that only computes
 _COMPUTING = (ast.Assign, ast.AugAssign)
+_PROPERTIES = frozenset({"property", "functools.cached_property"})
 
 
 class ModuleReader(FunctionReader):
@@ -51,14 +55,24 @@ class ModuleReader(FunctionReader):
         function = self.new_function(node, node.name, frame)
         value = Value(name=function.key)
         for decorator in reversed(decorators):
-            if decorator.name in {"atexit.register"} or decorator.name.startswith("@"):
+            if decorator.name in CALLERS or decorator.name.startswith("@"):
                 given = self.apply(decorator, Site([value], {}, frame.at(node), frame))
                 value = given if given.name.startswith("@") else value
+            elif decorator.name in _PROPERTIES:
+                function.is_property = True
+            elif MESSAGE_HANDLERS.match(decorator.name):
+                self._call_with_message(function, decorator.name, frame.under(context=Context.ON_CALL))
         self.assign_name(node.name, value, frame)
+
+    def _call_with_message(self, function: Function, handler: str, frame: Frame) -> None:
+        """A handler of messages is called with what somebody else wrote."""
+        spec = function.node.args
+        message = Value(origins=frozenset([Origin(Taint.NETWORK, function.node.lineno, handler)]))
+        self.call_function(function, [message] * len([*spec.posonlyargs, *spec.args]), {}, frame)
 
     def _define_class(self, node: ast.ClassDef, frame: Frame) -> None:
         bases = tuple(self.evaluate(base, frame).name for base in node.bases)
-        key = f"@{node.name}:{node.lineno}:{frame.layer}"
+        key = f"@{node.name}:{self.serial}:{node.lineno}:{frame.layer}"
         record = ClassRecord(key, node.name, bases)
         for base in bases:
             inherited = self.classes.get(base)
@@ -66,6 +80,7 @@ class ModuleReader(FunctionReader):
                 record.methods.update(inherited.methods)
                 record.attributes.update(inherited.attributes)
         self.classes[key] = record
+        self.own_classes[key] = record
         inner = Frame(
             {},
             frame.context,
@@ -84,6 +99,26 @@ class ModuleReader(FunctionReader):
             else:
                 record.attributes[name] = value
         self.assign_name(node.name, Value(name=key), frame)
+        self._notify_of_class(node, record, frame)
+
+    def _notify_of_class(self, node: ast.ClassDef, record: ClassRecord, frame: Frame) -> None:
+        """Defining a class calls hooks of its bases, its metaclass and its decorators."""
+        defined = Value(name=record.key)
+        for base in record.bases:
+            parent = self.classes.get(base)
+            hook = None if parent is None else parent.methods.get("__init_subclass__")
+            if hook is not None:
+                self.call_function(self.functions[hook], [defined], {}, frame)
+        for keyword in node.keywords:
+            meta = self.classes.get(self.evaluate(keyword.value, frame).name)
+            if keyword.arg == "metaclass" and meta is not None:
+                for method in ("__new__", "__init__"):
+                    if method in meta.methods:
+                        self.call_function(self.functions[meta.methods[method]], [defined], {}, frame)
+        for decorator in node.decorator_list:
+            function = self.evaluate(decorator, frame)
+            if function.name.startswith("@"):
+                self.apply(function, Site([defined], {}, frame.at(node), frame))
 
     def _expression(self, node: ast.Expr, frame: Frame) -> None:
         if not isinstance(node.value, ast.Constant):
@@ -107,6 +142,8 @@ class ModuleReader(FunctionReader):
         self.assign(node.target, value, frame)
 
     def _for(self, node: ast.For | ast.AsyncFor, frame: Frame) -> None:
+        if self._compute(node, frame):
+            return
         iterable = self.evaluate(node.iter, frame)
         constant = iterable.constant
         if (
@@ -122,7 +159,27 @@ class ModuleReader(FunctionReader):
             self._branch(node.body, frame)
         self._branch(node.orelse, frame)
 
+    def _compute(self, node: ast.For | ast.AsyncFor | ast.While, frame: Frame) -> bool:
+        """Compute a loop that decodes constants. False when it is none, or cannot be computed."""
+        if isinstance(node, ast.AsyncFor) or not decodes_text(node):
+            return False
+        computer = self.computer(frame)
+        try:
+            names = computer.run([node])
+        except NotComputable:
+            return False
+        before = {name: self.lookup(name, frame) for name in names}
+        origins = joined_origins([value for value in before.values() if value.known])
+        decoded = origins | {Origin(Taint.DECODED, frame.at(node), "loop", next_order(origins))}
+        for name, result in names.items():
+            if isinstance(result, CONSTANTS) and not (before[name].known and before[name].constant == result):
+                value = bytes(result) if isinstance(result, bytearray) else result
+                self.assign_name(name, Value(value, origins=decoded), frame)
+        return True
+
     def _while(self, node: ast.While, frame: Frame) -> None:
+        if self._compute(node, frame):
+            return
         self.evaluate(node.test, frame)
         self._branch(node.body, frame)
         self._branch(node.orelse, frame)
@@ -151,9 +208,20 @@ class ModuleReader(FunctionReader):
     def _with(self, node: ast.With | ast.AsyncWith, frame: Frame) -> None:
         for item in node.items:
             value = self.evaluate(item.context_expr, frame)
+            value = self._entered(value, frame)
             if item.optional_vars is not None:
                 self.assign(item.optional_vars, value, frame)
         self.execute(node.body, frame)
+
+    def _entered(self, manager: Value, frame: Frame) -> Value:
+        """What `with manager as …` binds: for a class of the distribution, what its `__enter__` gives."""
+        record = self.classes.get(manager.name.removesuffix("()")) if manager.name.startswith("@") else None
+        if record is None or "__enter__" not in record.methods:
+            return manager
+        given = self.call_function(self.functions[record.methods["__enter__"]], [manager], {}, frame)
+        if "__exit__" in record.methods:
+            self.call_function(self.functions[record.methods["__exit__"]], [manager], {}, frame)
+        return given if given.name or given.known or given.origins else manager
 
     def _try(self, node: ast.Try | ast.TryStar, frame: Frame) -> None:
         self.execute(node.body, frame)
@@ -201,9 +269,14 @@ class ModuleReader(FunctionReader):
                 continue
             name = canonical(f"{module}.{alias.name}") if module else alias.name
             self.note_import(f"{module}.{alias.name}", frame)
-            self.assign_name(alias.asname or alias.name, self.of_name(name, frame.at(node)), frame)
+            exported = self.program.exported(module, alias.name)
+            value = self.of_name(name, frame.at(node)) if exported is None else exported
+            self.assign_name(alias.asname or alias.name, value, frame)
 
     def _import_star(self, module: str, frame: Frame) -> None:
+        for name, value in list(self.program.exports.get(module, {}).items()):
+            if not name.startswith("_"):
+                self.assign_name(name, value, frame)
         prefix = f"{module}."
         names = [name[len(prefix) :] for name in ACTS if name.startswith(prefix)]
         for name in {*names, *_STAR_EXTRAS.get(module, ())}:

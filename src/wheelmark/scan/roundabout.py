@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 
+from wheelmark.scan.calculation import ERRORS, NotComputable, Reference
 from wheelmark.scan.calls import CallReader, Site
+from wheelmark.scan.ciphers import AES_NAMES, FERNET_NAMES, aes_decrypted, fernet_decrypted
+from wheelmark.scan.compiled import Compiled, read_code, read_pickle
 from wheelmark.scan.facts import Act
-from wheelmark.scan.values import NOTHING, Origin, Taint, Value
-from wheelmark.scan.vocabulary import SECRET_PATH, canonical
-
-MAX_PATH_SHOWN = 120
+from wheelmark.scan.values import MAX_TEXT, NOTHING, Origin, Taint, Value, joined_origins, next_order
+from wheelmark.scan.vocabulary import ACTS, acts_of_names, canonical
 
 
 def _getattr(reader: CallReader, site: Site) -> Value | None:
@@ -49,10 +50,9 @@ def _open(reader: CallReader, site: Site) -> Value | None:
     reader.record("open", Act.READ, site)
     if isinstance(mode, str) and any(letter in mode for letter in "wax+"):
         return Value(name="open()", partial=path)
-    origins = {Origin(Taint.FILE, site.line, path[:MAX_PATH_SHOWN])}
-    if SECRET_PATH.search(path):
-        origins.add(Origin(Taint.SECRET, site.line, path[:MAX_PATH_SHOWN]))
-    return Value(name="open()", partial=path, origins=frozenset(origins))
+    file = site.argument(0, "file")
+    origins = reader.file_origins(file, site.line) | reader.harvest.paths.contents_of(file)
+    return Value(name="open()", partial=path, origins=origins)
 
 
 def _map(reader: CallReader, site: Site) -> Value | None:
@@ -73,6 +73,22 @@ def _map(reader: CallReader, site: Site) -> Value | None:
     return Value(results, origins=origins)
 
 
+def _reduce(reader: CallReader, site: Site) -> Value | None:
+    """What `reduce` gives for constants; the function is computed, never run."""
+    function, *values = site.arguments or [NOTHING]
+    if not function.name or not values or not all(value.known for value in values):
+        return None
+    computer = reader.computer(site.frame)
+    try:
+        result = computer.called(
+            Reference("functools.reduce"), [Reference(function.name), *(value.constant for value in values)], {}
+        )
+    except (NotComputable, RecursionError, *ERRORS):
+        return None
+    origins = joined_origins(values)
+    return Value(result, origins=origins | {Origin(Taint.DECODED, site.line, "reduce", next_order(origins))})
+
+
 def _partial(reader: CallReader, site: Site) -> Value | None:
     return site.argument(0, "func")
 
@@ -82,6 +98,49 @@ def _compile(reader: CallReader, site: Site) -> Value | None:
     # What is compiled is not yet run, but the code object carries everything with it.
     name = "" if source.known else "compile()"
     return Value(source.constant, origins=source.origins, partial=source.partial, name=name)
+
+
+def _loaded(name: str, read: Callable[[bytes], Compiled | None]) -> Callable[[CallReader, Site], Value | None]:
+    """Compiled code or a pickle: what it names counts as called, with all the text that it holds."""
+
+    def load(reader: CallReader, site: Site) -> Value | None:
+        source = site.argument(0, "data")
+        reader.record(name, Act.LOAD_CODE, site)
+        if not source.known and not source.has(Taint.DECODED, Taint.NETWORK):
+            return None
+        origins = source.origins | {Origin(Taint.DECODED, site.line, name, next_order(source.origins))}
+        shown = read(source.constant) if isinstance(source.constant, bytes) else None
+        if shown is not None:
+            held = Value(partial=" ".join(shown.texts)[:MAX_TEXT], origins=origins)
+            reader.note_layer(shown.text, held, site.line, site.frame)
+            inner = site.frame.under(layer=site.frame.layer + 1, line=site.line)
+            for called, text in shown.calls:
+                reader.apply(Value(name=canonical(called)), Site([Value(text)], {}, site.line, inner))
+            for called in acts_of_names(frozenset(shown.names)):
+                reader.record(called, ACTS[called], Site([held], {}, site.line, inner, "compiled code"))
+        return Value(name=f"{name}()", origins=origins, partial=source.text)
+
+    return load
+
+
+def _decrypted(decrypt: Callable[[CallReader, Site], bytes | None]) -> Callable[[CallReader, Site], Value | None]:
+    def run(reader: CallReader, site: Site) -> Value | None:
+        found = decrypt(reader, site)
+        if found is None:
+            return None
+        given = site.receiver.origins | joined_origins(site.values)
+        return Value(found, origins=given | {Origin(Taint.DECODED, site.line, "decrypt", next_order(given))})
+
+    return run
+
+
+def _fernet(reader: CallReader, site: Site) -> bytes | None:
+    key = site.receiver.items[0].constant if site.receiver.items else None
+    return fernet_decrypted(key, site.argument(0, "token").constant, reader.meter.budget)
+
+
+def _aes(reader: CallReader, site: Site) -> bytes | None:
+    return aes_decrypted(site.receiver.items, site.argument(0, "ciphertext").constant, reader.meter.budget)
 
 
 def _run(name: str) -> Callable[[CallReader, Site], Value | None]:
@@ -107,8 +166,8 @@ def _started(reader: CallReader, site: Site) -> Value | None:
     if isinstance(command.constant, (list, tuple)):
         words = [Value(each) for each in command.constant]
     for flag, program in pairwise(words):
-        if flag.constant == "-c" and isinstance(program.constant, (str, bytes)) and site.frame.context.automatic:
-            reader.see_through(program.constant, program, site.line, site.frame)
+        if flag.constant == "-c" and isinstance(program.constant, (str, bytes)) and "import" in program.text:
+            reader.see_through(program.constant, program, site.line, site.frame.under(names={}))
     return None
 
 
@@ -143,7 +202,14 @@ ROUNDABOUT: dict[str, Callable[[CallReader, Site], Value | None]] = {
     "open": _open,
     "map": _map,
     "functools.partial": _partial,
+    "functools.reduce": _reduce,
     "compile": _compile,
+    "marshal.loads": _loaded("marshal.loads", read_code),
+    "pickle.loads": _loaded("pickle.loads", read_pickle),
+    "dill.loads": _loaded("dill.loads", read_pickle),
+    "cloudpickle.loads": _loaded("cloudpickle.loads", read_pickle),
+    **{f"{name}().decrypt": _decrypted(_fernet) for name in FERNET_NAMES},
+    **{f"{name}().decrypt": _decrypted(_aes) for name in AES_NAMES},
     "exec": _run("exec"),
     "eval": _run("eval"),
     "setuptools.setup": _setup,

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from wheelmark.scan.bounds import ScanBounds
+from wheelmark.scan.calculation import StepBudget
 from wheelmark.scan.decoding import Budget
 from wheelmark.scan.facts import Call, Layer
+from wheelmark.scan.paths import WrittenPaths
 from wheelmark.scan.report import Context
-from wheelmark.scan.values import Origin, Value
+from wheelmark.scan.values import Value
+from wheelmark.scan.vocabulary import is_known
 
 MAX_CALLS = 20_000  # of one member; a table of calls longer than that repeats itself
 
@@ -26,6 +30,7 @@ class Meter:
     bounds: ScanBounds
     budget: Budget
     steps: int = 0
+    computing: StepBudget = field(default_factory=StepBudget)
 
     @classmethod
     def for_scan(cls, bounds: ScanBounds) -> Meter:
@@ -57,6 +62,15 @@ class Frame:
         return self.line or getattr(node, "lineno", 0)
 
 
+class Home(Protocol):
+    """What a function needs of the reader of its module."""
+
+    def call_function(
+        self, function: Function, arguments: Sequence[Value], keywords: Mapping[str, Value], frame: Frame
+    ) -> Value:
+        """What calling the function gives."""
+
+
 @dataclass(slots=True)
 class Function:
     """A function or lambda of the module."""
@@ -68,8 +82,11 @@ class Function:
     defaults: tuple[Value, ...]
     layer: int
     line: int
+    home: Home  # the reader of the module it stands in
     owner: str = ""  # key of the class, for a method
+    is_property: bool = False
     evaluations: int = 0
+    decodes: bool | None = None  # whether it looks like a decoder; None: nobody has looked
     results: dict[object, Value] = field(default_factory=dict)
 
 
@@ -85,19 +102,57 @@ class ClassRecord:
 
 
 @dataclass(slots=True)
+class Program:
+    """What the modules of a distribution know of one another. Each module has one of its own when it is too large."""
+
+    functions: dict[str, Function] = field(default_factory=dict)
+    classes: dict[str, ClassRecord] = field(default_factory=dict)
+    exports: dict[str, dict[str, Value]] = field(default_factory=dict)  # dotted module name -> its names
+    paths: WrittenPaths = field(default_factory=WrittenPaths)
+    readers: int = 0  # makes the keys of functions and classes unique
+
+    def exported(self, module: str, name: str) -> Value | None:
+        """What a name of another module stands for; None when that module was not read, or nothing is known.
+
+        None also for what the tables know: a copy of a well-known library does what the library does.
+        """
+        names = self.exports.get(module)
+        found = None if names is None else names.get(name)
+        if found is None or is_known(f"{module}.{name}"):
+            return None
+        if not (found.name or found.known or found.partial or found.origins or found.items):
+            return None
+        return found
+
+
+@dataclass(slots=True)
 class Harvest:
     """The facts of one member, as they are found."""
 
     member: str
     calls: dict[tuple[object, ...], Call] = field(default_factory=dict)
-    layers: list[Layer] = field(default_factory=list)
+    layers: dict[tuple[int, int, str], Layer] = field(default_factory=dict)
     imports: dict[str, Context] = field(default_factory=dict)
     local_calls: dict[str, Context] = field(default_factory=dict)  # dotted name -> when it is called
-    dropped: dict[str, Origin] = field(default_factory=dict)  # text of a path -> what was written to it
+    paths: WrittenPaths = field(default_factory=WrittenPaths)
 
     def note_local(self, name: str, context: Context) -> None:
         """Remember a call at once of what another module of the distribution may define."""
         self.local_calls.setdefault(name, context)
+
+    def add_layer(self, layer: Layer) -> None:
+        """Keep a layer; the same text that also runs by itself is kept as what runs by itself."""
+        key = (layer.line, layer.depth, layer.text)
+        known = self.layers.get(key)
+        if known is None or (layer.context.automatic and not known.context.automatic):
+            self.layers[key] = layer
+
+    def strongest_calls(self) -> Iterator[Call]:
+        """The calls, without those that wait to be asked where the same one also runs by itself."""
+        unasked = {_place(call) for call in self.calls.values() if call.context.automatic}
+        for call in self.calls.values():
+            if call.context.automatic or _place(call) not in unasked:
+                yield call
 
     def add(self, call: Call) -> None:
         """Keep a call; the same call found again keeps the richer of the two."""
@@ -109,6 +164,10 @@ class Harvest:
         elif len(self.calls) >= MAX_CALLS:
             return
         self.calls[key] = call
+
+
+def _place(call: Call) -> tuple[str, int, int, str]:
+    return (call.name, call.line, call.layer, call.scope)
 
 
 ReadMember = Callable[[str], bytes | None]  # a path as the code writes it -> the bytes of that member

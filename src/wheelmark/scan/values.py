@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 MAX_TEXT = 4096
+MAX_OTHERS = 4
 MAX_ORDER = 9  # a loop that decodes a thousand times shall not make a thousand origins
 GAP = "\N{HORIZONTAL ELLIPSIS}"  # stands for the unknown part of a partly known text
 
@@ -19,6 +20,9 @@ class Taint(StrEnum):
     HOST = "host"  # who and where this machine is: name, user, address
     FILE = "file"  # the contents of a file of unknown content
     DROPPED = "dropped"  # a path that was written from the network or from a decoder
+    OUTPUT = "output"  # what a program printed that was started
+    CAPTURE = "capture"  # what somebody typed, copied, saw or said
+    KEY = "key"  # an argument that is called like a private key or a seed phrase
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -54,7 +58,7 @@ class Value:
     of a display (list, tuple, dict values) when not all are constant.
     """
 
-    __slots__ = ("constant", "hidden", "items", "name", "origins", "partial")
+    __slots__ = ("constant", "hidden", "items", "name", "origins", "others", "partial")
 
     def __init__(
         self,
@@ -65,6 +69,7 @@ class Value:
         partial: str = "",
         items: tuple[Value, ...] = (),
         hidden: str = "",
+        others: tuple[Value, ...] = (),
     ) -> None:
         self.constant = constant
         self.name = name
@@ -72,6 +77,7 @@ class Value:
         self.partial = partial
         self.items = items
         self.hidden = hidden  # how the name was kept out of sight ("" when it was written plainly)
+        self.others = others  # the functions that it may be instead, by the branches that were taken
 
     def __repr__(self) -> str:
         return f"Value({self.constant!r}, name={self.name!r}, origins={sorted(self.origins)!r})"
@@ -107,6 +113,21 @@ class Value:
             partial=self.partial,
             items=self.items,
             hidden=self.hidden,
+            others=self.others,
+        )
+
+    def or_else(self, other: Value) -> Value:
+        """The same function, which may be another one instead."""
+        alone = Value(name=other.name, origins=other.origins, items=other.items)
+        found = {each.name: each for each in (alone, *other.others, *self.others) if each.name != self.name}
+        return Value(
+            self.constant,
+            name=self.name,
+            origins=self.origins | other.origins,
+            partial=self.partial,
+            items=self.items,
+            hidden=self.hidden,
+            others=tuple(found.values())[:MAX_OTHERS],
         )
 
 

@@ -1,4 +1,4 @@
-"""The names of the standard library and of common libraries that facts are made of: what they do and give.
+"""The names of the standard library and of common libraries that facts are made of: what they do.
 
 Names are canonical: `builtins.exec` is `exec`, `posix.system` is `os.system`, `urllib2.urlopen` is
 `urllib.request.urlopen`. `()` stands for the result of a call.
@@ -6,15 +6,14 @@ Names are canonical: `builtins.exec` is `exec`, `posix.system` is `os.system`, `
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+import string
+from collections.abc import Iterator
 from functools import lru_cache
 
 from wheelmark.scan.facts import Act
-from wheelmark.scan.values import Taint
 
 
-def _names(table: str) -> frozenset[str]:
+def names_of(table: str) -> frozenset[str]:
     """The dotted names of a table: each line is an owner, a colon, and the names below it; `-` owns built-ins."""
     found: set[str] = set()
     for line in table.strip().splitlines():
@@ -23,7 +22,7 @@ def _names(table: str) -> frozenset[str]:
     return frozenset(found)
 
 
-_PROCESS = _names("""
+_PROCESS = names_of("""
     os: system popen popen2 popen3 popen4 startfile posix_spawn posix_spawnp
     os: execl execle execlp execlpe execv execve execvp execvpe
     os: spawnl spawnle spawnlp spawnlpe spawnv spawnve spawnvp spawnvpe
@@ -39,7 +38,7 @@ _PROCESS = _names("""
     distutils.spawn: spawn
     runpy: run_path
 """)
-_REQUESTS = _names("""
+REQUESTS = names_of("""
     requests: get post put patch delete head options request
     requests.api: get post put patch delete head options request
     requests.Session(): get post put patch delete head options request
@@ -49,88 +48,108 @@ _REQUESTS = _names("""
     httpx.AsyncClient(): get post put patch delete head options request stream
     aiohttp.ClientSession(): get post put patch delete head options request ws_connect
     cloudscraper.create_scraper(): get post request
+    primp: get post
+    niquests: get post put request
+    grequests: get post
+    xmlrpc.client.ServerProxy(): send
     curl_cffi.requests: get post request
     tls_client.Session(): get post
     urllib.request: urlopen
     urllib.request.build_opener(): open
     urllib3: request
     urllib3.PoolManager(): request urlopen
+    urllib3.HTTPConnectionPool(): request urlopen
+    urllib3.HTTPSConnectionPool(): request urlopen
     http.client.HTTPConnection(): request getresponse
     http.client.HTTPSConnection(): request getresponse
     websocket: create_connection
     websockets: connect
     pycurl.Curl(): perform
 """)
-_MESSAGES = _names("""
+_MESSAGES = names_of("""
     socket.socket(): send sendall sendto
     socket.create_connection(): send sendall
-    ssl.wrap_socket(): send sendall
     smtplib.SMTP(): sendmail send_message
     smtplib.SMTP_SSL(): sendmail send_message
     ftplib.FTP(): storbinary storlines
+    ftplib.FTP_TLS(): storbinary storlines
     paramiko.SSHClient(): connect
+    paramiko.SFTPClient.from_transport(): put
+    asyncio.open_connection()[]: write
+    webbrowser: open open_new open_new_tab
     discord_webhook: DiscordWebhook
     discord_webhook.DiscordWebhook(): execute
     discord.SyncWebhook.from_url(): send
     discord.Webhook.from_url(): send
     dhooks.Webhook(): send
-    telebot.TeleBot(): send_message send_document
-    telegram.Bot(): send_message send_document
+    dhooks_lite.Webhook(): execute
+    telebot.TeleBot(): send_message send_document send_photo send_media_group send_audio send_video reply_to
+    telegram.Bot(): send_message send_document send_photo send_audio send_video
+    telegram.ext.ApplicationBuilder().token().build().bot: send_message send_document send_photo
+    aiogram.Bot(): send_message send_document send_photo
+    pyrogram.Client(): send_message send_document send_photo
+    telethon.TelegramClient(): send_message send_file
+    telethon.sync.TelegramClient(): send_message send_file
 """)
-LOOK_UPS = _names("""
+LOOK_UPS = names_of("""
     socket: gethostbyname getaddrinfo
     dns.resolver: resolve query
     dns.resolver.Resolver(): resolve query
 """)
-_RECEIVED = _names("""
+RECEIVED = names_of("""
     socket.socket(): recv recvfrom
     socket.create_connection(): recv
-    ssl.wrap_socket(): recv
-    ssl.SSLContext().wrap_socket(): recv
-    ssl.create_default_context().wrap_socket(): recv
     dns.resolver: resolve query
 """)
 
 ACTS: dict[str, Act] = {
     name: act
     for act, names in {
-        Act.RUN_CODE: _names("""
+        Act.RUN_CODE: names_of("""
             -: exec eval execfile
             types: FunctionType
             runpy: run_module
+            importlib.util.spec_from_file_location().loader: exec_module
+            importlib.machinery.SourceFileLoader(): load_module exec_module
+            importlib.machinery.SourcelessFileLoader(): load_module exec_module
+            zipimport.zipimporter(): load_module exec_module
+            imp: load_source load_compiled
             code.InteractiveInterpreter(): runcode
             code.InteractiveConsole(): runcode
         """),
-        Act.LOAD_CODE: _names("""
+        Act.LOAD_CODE: names_of("""
             marshal: loads load
-            pickle: loads
+            pickle: loads load
             dill: loads
             cloudpickle: loads
         """),
         Act.START_PROCESS: _PROCESS,
-        Act.SEND: _REQUESTS | _MESSAGES | LOOK_UPS,
-        Act.DOWNLOAD: _names("""
+        Act.SEND: REQUESTS | _MESSAGES | LOOK_UPS,
+        Act.DOWNLOAD: names_of("""
             urllib.request: urlretrieve
             urllib.request.URLopener(): retrieve
             urllib.request.FancyURLopener(): retrieve
             wget: download
             gdown: download
         """),
-        Act.CONNECT: _names("""
+        Act.CONNECT: names_of("""
             socket: create_connection
+            asyncio: open_connection
             socket.socket(): connect connect_ex
         """),
         Act.REDIRECT: frozenset({"os.dup2"}),
-        Act.WRITE: _names("""
+        Act.WRITE: names_of("""
             open(): write writelines
             os: write rename replace
             os.fdopen(): write
             pathlib.Path(): write_text write_bytes
+            pathlib.Path().open(): write
             tempfile.NamedTemporaryFile(): write
+            tempfile.TemporaryFile(): write
             aiofiles.open(): write
             shutil: copyfileobj copy copyfile copy2 move
         """),
-        Act.READ: _names("""
+        Act.READ: names_of("""
             -: open
             pathlib.Path(): read_text read_bytes
             sqlite3: connect
@@ -138,12 +157,12 @@ ACTS: dict[str, Act] = {
             glob: glob
             os: listdir walk scandir
         """),
-        Act.REGISTER: _names("winreg: SetValueEx SetValue CreateKeyEx CreateKey OpenKey"),
-        Act.DELETE: _names("""
+        Act.REGISTER: names_of("winreg: SetValueEx SetValue CreateKeyEx CreateKey OpenKey"),
+        Act.DELETE: names_of("""
             shutil: rmtree
             os: remove unlink rmdir
         """),
-        Act.INSTALL: _names("""
+        Act.INSTALL: names_of("""
             pip: main
             pip._internal: main
             pip._internal.main: main
@@ -153,36 +172,9 @@ ACTS: dict[str, Act] = {
     for name in names
 }
 
+CIPHERS = ("cryptography.", "Crypto.", "Cryptodome.", "nacl.", "pyaes.", "rsa.", "fernet.")
 NATIVE_PREFIXES = ("ctypes.windll.", "ctypes.cdll.", "ctypes.CDLL().", "ctypes.WinDLL().")
 NATIVE_NAMES = frozenset({"ctypes.CDLL", "ctypes.WinDLL", "ctypes.cdll.LoadLibrary", "ctypes.windll.LoadLibrary"})
-
-_RESPONSES = _REQUESTS | _RECEIVED
-# Which system it is says nothing of who: `platform.system` and its like are not among these.
-_HOST_FACTS = _names("""
-    socket: gethostname getfqdn
-    platform: node uname
-    os: uname getlogin getcwd getuid
-    getpass: getuser
-    uuid: getnode
-    pwd: getpwuid
-    psutil: net_if_addrs users
-    netifaces: ifaddresses
-""")
-_CIPHERS = ("cryptography.", "Crypto.", "Cryptodome.", "nacl.", "pyaes.", "rsa.")
-
-SECRET_VARIABLE = re.compile(r"(?i)(token|secret|passw|api_?key|credential|private_?key|aws_|github_|session)")
-SECRET_PATH = re.compile(
-    r"(?i)(\.ssh[/\\]|id_(rsa|ed25519|ecdsa|dsa)\b|\.aws[/\\]|\.kube[/\\]config|\.docker[/\\]config|\.git-credentials|"
-    r"\.netrc\b|\.pypirc|\.npmrc|/etc/(passwd|shadow)|\.bash_history|\.zsh_history|\.gnupg|\.config[/\\]gcloud|"
-    r"Login Data|\bCookies\b|Local State|Web Data|logins\.json|key4\.db|wallet\.dat|\.electrum|Exodus|"
-    r"Local Storage[/\\]leveldb|\bleveldb\b|keystore|tdata\b)"
-)
-ADDRESS_SERVICE = re.compile(
-    r"(?i)(api\.ipify\.org|ifconfig\.(me|co|io)|ipinfo\.io|ip-api\.com|icanhazip|checkip\.|ident\.me|ipapi\.co|myip\.)"
-)
-IDENTITY_COMMAND = re.compile(
-    r"(?i)(^|[\s;|&/\"'])(whoami|hostname|ifconfig|ipconfig|systeminfo|uname|id|env|printenv|set)\b"
-)
 
 _ALIASES = (
     ("builtins.", ""),
@@ -202,6 +194,7 @@ _ALIASES = (
     ("requests.sessions.", "requests."),
     ("asyncio.subprocess.subprocess.", "subprocess."),
 )  # fmt: skip
+_WRAPPED = "wrap_socket()."
 _EXACT_ALIASES = {
     "urllib.urlopen": "urllib.request.urlopen",
     "urllib.urlretrieve": "urllib.request.urlretrieve",
@@ -225,10 +218,41 @@ def canonical(name: str) -> str:
     found = _EXACT_ALIASES.get(name)
     if found is not None:
         return found
+    if _WRAPPED in name:
+        # A socket stays a socket, whatever context encrypts it.
+        return f"socket.socket().{name.rpartition(_WRAPPED)[2]}"
     for old, new in _ALIASES:
         if name.startswith(old) and len(name) > len(old):
             return canonical(new + name[len(old) :]) if new != old else name
     return name
+
+
+def _prefixes(name: str) -> Iterator[str]:
+    """`a.B().c` gives `a`, `a.B`, `a.B()` and `a.B().c`."""
+    for position, character in enumerate(name):
+        if character in ".(":
+            yield name[:position]
+        elif character == ")":
+            yield name[: position + 1]
+    yield name
+
+
+_KNOWN = frozenset(prefix for name in (*ACTS, *RECEIVED) for prefix in _prefixes(name))
+
+
+def is_known(name: str) -> bool:
+    """True for a name of the tables, and for the modules and classes on the way to one."""
+    return name in _KNOWN or name.startswith(CIPHERS)
+
+
+# What compiled code is taken to call when it has all the words of a name. Files it reads and writes say nothing.
+_TELLING = (Act.RUN_CODE, Act.LOAD_CODE, Act.START_PROCESS, Act.SEND, Act.DOWNLOAD, Act.CONNECT, Act.REGISTER)
+_WORDS = {name: frozenset(name.replace("()", "").split(".")) for name, act in ACTS.items() if act in _TELLING}
+
+
+def acts_of_names(names: frozenset[str]) -> list[str]:
+    """The names of the tables whose words are all among `names`."""
+    return [name for name, words in _WORDS.items() if words <= names]
 
 
 def act_of(name: str) -> Act | None:
@@ -241,55 +265,13 @@ def act_of(name: str) -> Act | None:
     return None
 
 
-def gives(name: str) -> Taint | None:
-    """The kind of origin that the result of calling `name` has."""
-    if name in _RESPONSES:
-        return Taint.NETWORK
-    if name in _HOST_FACTS:
-        return Taint.HOST
-    if name.startswith(_CIPHERS) and name.endswith(".decrypt"):
-        return Taint.DECODED
-    return None
-
-
-# Functions whose result is made of their arguments.
-_PROPAGATING = _names("""
-    -: str bytes bytearray list tuple dict set frozenset repr ascii format sorted reversed map filter zip iter next
-    -: enumerate compile memoryview vars open print getattr sum min max int float
-    functools: reduce partial
-    types: FunctionType CodeType
-    textwrap: dedent
-    urllib.request: Request
-    requests: Request
-""")
-_PROPAGATING_PREFIXES = (
-    *("base64.", "binascii.", "zlib.", "codecs.", "gzip.", "bz2.", "lzma.", "marshal.", "pickle.", "struct."),
-    *("json.", "orjson.", "ujson.", "simplejson.", "urllib.parse.", "html.", "email.mime.", "bs4."),
-    *("io.", "zipfile.", "tarfile.", "string.", "re.", "itertools."),
-    *("cryptography.", "Crypto.", "Cryptodome.", "nacl."),
-)
-_DECODER_PREFIXES = (
-    *("base64.", "binascii.", "zlib.", "gzip.", "bz2.", "lzma."),
-    *("bytes.fromhex", "bytearray.fromhex", "codecs.decode"),
-)
-_DECODING_WORDS = ("decode", "decompress", "unhex", "a2b", "fromhex")
-_TEXT_CODECS = ("utf", "ascii", "latin", "iso", "cp1", "mbcs")
-
-
-def decodes(name: str, arguments: Sequence[object]) -> bool:
-    """True when `name` decodes or decompresses; turning bytes into text by a character set is no decoding."""
-    if not name.startswith(_DECODER_PREFIXES) or not any(word in name for word in _DECODING_WORDS):
-        return False
-    if name == "codecs.decode":
-        codec = arguments[1] if len(arguments) > 1 else "utf-8"
-        return not (isinstance(codec, str) and codec.lower().startswith(_TEXT_CODECS))
-    return True
-
-
-def propagates(name: str) -> bool:
-    """True when the result of calling `name` comes from what its arguments came from."""
-    return name in _PROPAGATING or name.startswith(_PROPAGATING_PREFIXES)
-
+STANDARD_CONSTANTS = {
+    f"string.{name}": getattr(string, name)
+    for name in (
+        *("ascii_letters", "ascii_lowercase", "ascii_uppercase", "digits", "hexdigits", "octdigits"),
+        *("punctuation", "printable", "whitespace"),
+    )
+}
 
 # What a call with a callable argument runs by itself: (name, position or keyword of the callable).
 CALLERS: dict[str, tuple[int, str]] = {
@@ -297,6 +279,23 @@ CALLERS: dict[str, tuple[int, str]] = {
     "threading.Timer": (1, "function"),
     "multiprocessing.Process": (1, "target"),
     "atexit.register": (0, "func"),
+    "asyncio.run": (0, "main"),
+    "asyncio.create_task": (0, "coro"),
+    "asyncio.ensure_future": (0, "coro_or_future"),
+    "asyncio.get_event_loop().create_task": (0, "coro"),
+    "asyncio.new_event_loop().run_until_complete": (0, "future"),
+    "asyncio.new_event_loop().create_task": (0, "coro"),
+    "multiprocessing.Pool().map": (0, "func"),
+    "multiprocessing.Pool().apply": (0, "func"),
+    "multiprocessing.Pool().apply_async": (0, "func"),
+    "multiprocessing.pool.ThreadPool().map": (0, "func"),
+    "multiprocessing.pool.ThreadPool().apply_async": (0, "func"),
+    "sys.addaudithook": (0, "hook"),
+    "sys.setprofile": (0, "function"),
+    "sys.settrace": (0, "function"),
+    "weakref.finalize": (1, "func"),
+    "contextlib.ExitStack().callback": (0, "callback"),
+    "signal.signal": (1, "handler"),
     "_thread.start_new_thread": (0, "function"),
     "thread.start_new_thread": (0, "function"),
     "asyncio.get_event_loop().run_until_complete": (0, "future"),

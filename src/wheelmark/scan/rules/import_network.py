@@ -20,7 +20,9 @@ def check(facts: Facts) -> Iterator[Evidence]:
     for call in facts.calls_of(Act.SEND, Act.DOWNLOAD):
         if call.context is not Context.IMPORT or _NEAR.search(call.text):
             continue
-        if call.name in LOOK_UPS:
+        if call.name.startswith("webbrowser."):
+            yield Evidence.of_call(call, Severity.MEDIUM, shown(call))
+        elif call.name in LOOK_UPS:
             # Looking up one's own address happens; looking up a name that stands in the code is a signal to its owner.
             if _names_a_host(call):
                 yield Evidence.of_call(call, Severity.MEDIUM, shown(call))
