@@ -18,6 +18,7 @@ import json
 import os
 import platform
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -102,7 +103,8 @@ def _models(options: argparse.Namespace, places: Places) -> tuple[Models, str]:
     if options.keep is None:
         return Models(unseen={}), f"shipped only: neither --keep nor {KEEP} names a folder for others"
     try:
-        return models_for(places, options.keep, trainer=options.trainer), "one a fold, one of earlier samples"
+        found = models_for(places, options.keep, trainer=options.trainer, earlier_alarms=options.earlier_alarms)
+        return found, "one a fold, one of earlier samples"
     except TrainingMissing as missing:
         print(f"  no out-of-fold figures: {missing}", file=sys.stderr, flush=True)
         return Models(unseen={}), f"shipped only: {missing}"
@@ -200,6 +202,9 @@ def _parser() -> argparse.ArgumentParser:
         help=f"where trained models and GuardDog's verdicts are kept, outside the project; default: ${KEEP}",
     )
     parser.add_argument("--trainer", type=Path, metavar="PYTHON", help="an interpreter with the training's libraries")
+    parser.add_argument(
+        "--earlier-alarms", action="store_true", help="also the false alarms of models of earlier samples"
+    )
     parser.add_argument("--peer", type=Path, metavar="DIR", default=PEERS, help="the environment that has GuardDog")
     parser.add_argument(
         "--guarddog", type=int, metavar="N", help="at most so many files of each kind, 0 for none; default: all"
@@ -209,6 +214,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     """Run the protocol alone."""
+    # Ended from outside, it still deletes its working copies.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     missed = 0
     try:
         found = run(_parser().parse_args())

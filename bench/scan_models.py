@@ -28,8 +28,10 @@ class TrainingMissing(Exception):
     """Models are missing and cannot be trained here. The message says what to do."""
 
 
-def models_for(places: Places, keep: Path, *, trainer: Path | None) -> Models:
+def models_for(places: Places, keep: Path, *, trainer: Path | None, earlier_alarms: bool = False) -> Models:
     """The models of each fold and of the earlier time, trained if they are not there yet.
+
+    `earlier_alarms` asks for models of the earlier time without each fold, too: what false alarms that time had.
 
     Raises: TrainingMissing when one must be trained and there is no interpreter with the training's libraries.
     """
@@ -40,8 +42,9 @@ def models_for(places: Places, keep: Path, *, trainer: Path | None) -> Models:
     for fold in range(FOLDS):
         without = ["--without-fold", str(fold)]
         unseen[fold] = _trained(folder / f"without-{fold}.json", without, places, keep, trainer)
-        path = folder / f"until-{UNTIL_YEAR}-without-{fold}.json"
-        earlier_unseen[fold] = _trained(path, [*until, *without], places, keep, trainer)
+        if earlier_alarms:
+            path = folder / f"until-{UNTIL_YEAR}-without-{fold}.json"
+            earlier_unseen[fold] = _trained(path, [*until, *without], places, keep, trainer)
     earlier = _trained(folder / f"until-{UNTIL_YEAR}.json", until, places, keep, trainer)
     return Models(unseen=unseen, earlier=earlier, earlier_unseen=earlier_unseen)
 
