@@ -18,7 +18,7 @@ class FactsSummary:
     decoded_layers: int = 0  # pieces of code that come out of a decoder and are executed
     hidden_calls: int = 0  # calls whose name is kept out of sight
     unparsed: int = 0  # Python files that no parser can read
-    python_files: int = 0
+    python_files: int = 0  # tests and examples, which nothing reaches, not counted
     python_bytes: int = 0
     total_bytes: int = 0  # unpacked
 
