@@ -9,8 +9,11 @@ import pytest
 
 import bench_scan
 import run
+from scan_judging import SHIPPED, Judged, Opinion
 from scan_models import TrainingMissing, models_for
+from scan_samples import benign_samples
 from support.samples import filled
+from wheelmark.scan import Verdict
 
 
 @pytest.fixture
@@ -108,3 +111,11 @@ def test_trained_models_are_found_again_until_the_samples_change(tmp_path: Path)
     made.add_benign("wide", "more-1.tar.gz", b"more", project="more")
     with pytest.raises(TrainingMissing):
         models_for(made.places, tmp_path / "keep", trainer=tmp_path / "no-python")
+
+
+def test_a_command_that_says_otherwise_is_a_miss(tmp_path: Path) -> None:
+    made = filled(tmp_path / "samples")
+    (sample,) = benign_samples(made.places, kinds=("hard",))
+    said = Judged(sample=sample, opinions={SHIPPED: Opinion(Verdict.SUSPICIOUS, 0.6)})
+    ((figure,), _) = bench_scan._as_command([said])
+    assert (figure.value, figure.holds) == ("0 of 1", False)

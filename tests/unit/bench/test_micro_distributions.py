@@ -44,6 +44,12 @@ def test_the_same_donor_gives_the_same_bytes() -> None:
     assert len(first) == 4
 
 
+def test_no_archive_holds_the_time_at_which_it_was_made() -> None:
+    sdists = [micro.content for micro in micro_distributions(a_donor(), at_most=4) if micro.filename.endswith(".gz")]
+    assert sdists
+    assert {content[4:8] for content in sdists} == {bytes(4)}  # MTIME (RFC 1952)
+
+
 def test_another_project_gives_other_layouts_but_still_its_own_group() -> None:
     other = Donor("dev", "other-project", a_donor().modules)
     assert {micro.group for micro in micro_distributions(other, at_most=4)} == {"other-project"}

@@ -33,6 +33,7 @@ def a_family(
     year: int | None = 2023,
     rules: Sequence[str] = (),
     able: bool = True,
+    reason: str | None = None,
 ) -> Judged:
     sample = Sample(
         kind="malicious",
@@ -44,7 +45,13 @@ def a_family(
     )
     opinions = {SHIPPED: shipped or said, UNSEEN: said} | ({EARLIER: earlier} if earlier else {})
     return Judged(
-        sample=sample, opinions=opinions, rules=dict.fromkeys(rules, "high"), cpu_seconds=0.01, peak_bytes=1, able=able
+        sample=sample,
+        opinions=opinions,
+        rules=dict.fromkeys(rules, "high"),
+        cpu_seconds=0.01,
+        peak_bytes=1,
+        able=able,
+        incomplete_reason=reason,
     )
 
 
@@ -216,7 +223,7 @@ def test_guarddog_counts_only_where_it_was_measured() -> None:
 
 
 def test_neither_page_nor_document_names_a_malicious_sample() -> None:
-    judged = [a_family(1, rules=["common"]), a_family(2, INCOMPLETE), a_project(1, MALICIOUS)]
+    judged = [a_family(1, rules=["common"]), a_family(2, INCOMPLETE, reason=f"{NAME}: broken"), a_project(1, MALICIOUS)]
     found = results(*judged)
     for text in (markdown(found, about={"at": "today"}), json.dumps(document(found, about={"at": "today"}))):
         assert "stolen-name" not in text
