@@ -7,13 +7,15 @@ what kind of thing it is, its last one, for what code does, when that code runs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from wheelmark.scan.circumstances import circumstances_of
 from wheelmark.scan.facts import Act, Call, Facts
 from wheelmark.scan.report import Context, Finding, Severity
-from wheelmark.scan.rule import Rule
-from wheelmark.scan.values import Taint
+from wheelmark.scan.signals import PREFIX
+from wheelmark.scan.statistics import statistics_of
 
 # When code runs, as far as features tell it apart.
 _WHEN = {
@@ -24,38 +26,76 @@ _WHEN = {
     Context.ON_CALL: "asked",
     Context.UNREACHED: "unreached",
 }
-_WHEN_WORDS = {
-    "install": "while it is installed or Python starts",
-    "import": "as soon as it is imported",
-    "asked": "when it is called",
-    "unreached": "in tests or examples",
-    "self": "by itself, unasked",
-}
 # Acts that by themselves mean nothing: every library reads and writes files.
 _COMMON = frozenset({Act.READ, Act.WRITE, Act.DELETE})
-_TAINT_WORDS = {
-    Taint.NETWORK: "what came from the network",
-    Taint.DECODED: "what came out of a decoder",
-    Taint.SECRET: "secrets or the environment",
-    Taint.HOST: "who and where the machine is",
-    Taint.FILE: "the contents of a file",
-    Taint.DROPPED: "a file that it wrote from elsewhere",
-}
-_ACT_WORDS = {
-    Act.RUN_CODE: "is executed as code",
-    Act.LOAD_CODE: "is loaded as compiled code or objects",
-    Act.START_PROCESS: "goes into a process that is started",
-    Act.SEND: "is sent over the network",
-    Act.DOWNLOAD: "is part of a download",
-    Act.CONNECT: "is part of a connection",
-    Act.REDIRECT: "is part of a redirected descriptor",
-    Act.WRITE: "is written to a file",
-    Act.READ: "says what file is read",
-    Act.NATIVE: "goes into native code",
-    Act.REGISTER: "goes into the registry",
-    Act.DELETE: "says what is deleted",
-    Act.INSTALL: "is installed",
-}
+# Modules that matter where a distribution is installed, and in numbers elsewhere.
+_WATCHED = frozenset(
+    [
+        "socket",
+        "requests",
+        "urllib",
+        "urllib2",
+        "urllib3",
+        "http",
+        "httpx",
+        "aiohttp",
+        "ssl",
+        "ftplib",
+        "smtplib",
+        "base64",
+        "binascii",
+        "zlib",
+        "marshal",
+        "codecs",
+        "subprocess",
+        "platform",
+        "getpass",
+        "uuid",
+        "winreg",
+        "_winreg",
+        "ctypes",
+        "threading",
+        "multiprocessing",
+        "tempfile",
+        "sqlite3",
+        "win32crypt",
+        "Crypto",
+        "Cryptodome",
+        "cryptography",
+        "pip",
+        "shutil",
+        "zipfile",
+        "importlib",
+        "builtins",
+        "telebot",
+        "discord",
+        "pynput",
+        "keyboard",
+        "pyautogui",
+        "PIL",
+        "cv2",
+        "psutil",
+        "wmi",
+        "win32api",
+        "win32gui",
+        "win32con",
+        "asyncio",
+        "websocket",
+        "websockets",
+        "pty",
+        "inspect",
+        "signal",
+        "random",
+        "string",
+        "dns",
+        "paramiko",
+        "web3",
+        "eth_account",
+        "solana",
+        "solders",
+    ]
+)
+_IMPORT = re.compile(rb"^[ \t]*(?:import|from)[ \t]+([A-Za-z_][\w]*)|;[ ]*import ([A-Za-z_]\w*)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +133,18 @@ class Features:
 EVIDENCE = ("rule/", "act/", "flow/", "hidden/", "signal/")  # kinds of features that can make a case
 
 
-def features_of(facts: Facts, findings: Iterable[Finding]) -> Features:
-    """The features of a distribution from its facts and the findings of all rules."""
+def features_of(
+    facts: Facts, findings: Iterable[Finding], *, sources: Mapping[str, bytes], sides: Mapping[str, bytes]
+) -> Features:
+    """The features of a distribution: its facts, the findings of all rules, its Python files, its small other files."""
     features = Features()
     _rules(features, findings)
     _acts(features, facts)
     _layers(features, facts)
+    _signals(features, facts)
+    _texts(features, facts, sources)
+    for name, value in circumstances_of(facts.filename, [member.path for member in facts.members], sides):
+        features.note(f"about/{name}", value)
     return features
 
 
@@ -137,45 +183,34 @@ def _layers(features: Features, facts: Facts) -> None:
             features.note(f"decoded/{_WHEN[layer.context]}", layer.depth, layer.member, layer.line)
 
 
+def _signals(features: Features, facts: Facts) -> None:
+    together: dict[tuple[str, str], set[str]] = {}
+    for hit in facts.hits:
+        if not hit.rule.startswith(PREFIX):
+            continue
+        name, when = hit.rule.removeprefix(PREFIX), "decoded" if hit.layer else _WHEN[hit.context]
+        features.note(f"signal/{name}/{when}", 1, hit.member, hit.line)
+        found = together.setdefault((hit.member, when), set())
+        found.add(name)
+        features.note(f"signals/{when}", len(found), hit.member, hit.line)
+
+
+def _texts(features: Features, facts: Facts, sources: Mapping[str, bytes]) -> None:
+    contexts = {member.path: member.context for member in facts.members}
+    for oddity in facts.oddities:
+        features.note(f"oddity/{oddity.kind}/{_WHEN[oddity.context]}", 1, oddity.member, oddity.line)
+    for path, raw in sources.items():
+        when = _WHEN[contexts.get(path, Context.UNREACHED)]
+        if when == "unreached":
+            continue
+        for name, value in statistics_of(raw):
+            features.note(f"text/{name}/{when}", value, path)
+        watched = {(first or second).decode() for first, second in _IMPORT.findall(raw)} & _WATCHED
+        features.note(f"imports/{when}", len(watched), path)
+        if when == "install":
+            for module in sorted(watched):
+                features.note(f"import/{module}/install", 1, path)
+
+
 def _place(where: Call | Finding | None) -> tuple[str, int]:
     return ("", 0) if where is None else (where.member, where.line)
-
-
-def describe(name: str, value: int, rules: Mapping[str, Rule]) -> str:
-    """What a feature of this value says, as one clause for people."""
-    kind, *rest = name.split("/")
-    words = _DESCRIPTIONS.get(kind)
-    if kind == "rule":
-        rule = rules.get(rest[0])
-        said = rest[0] if rule is None else rule.message.rstrip(".")
-        return f"{said} ({rest[0]}, {list(Severity)[value - 1]}, {_WHEN_WORDS[rest[1]]})"
-    if words is None:
-        return name
-    *about, when = rest or [""]
-    text = " ".join([words, *(_about(kind, each) for each in about)]).format(value=value)
-    return f"{text} {_WHEN_WORDS.get(when, when)}".strip()
-
-
-def _about(kind: str, word: str) -> str:
-    if kind == "flow":
-        return _TAINT_WORDS[Taint(word)] if word in _TAINTS else _ACT_WORDS[Act(word)]
-    return word
-
-
-_TAINTS = frozenset(taint.value for taint in Taint)
-_DESCRIPTIONS = {
-    "rules": "{value} rules find something grave",
-    "act": "it does this:",
-    "hidden": "under a name put together at run time it does this:",
-    "flow": "",
-    "layer": "{value} layers of executed text have code that acts",
-    "decoded": "{value} layers come out of decoders and are executed",
-    "together": "one module does {value} kinds of things that matter",
-}
-
-
-def names_of_rules(rules: Iterable[Rule]) -> Iterator[str]:
-    """The names of the features that the findings of these rules can have."""
-    for rule in rules:
-        yield f"rule/{rule.id}/self"
-        yield f"rule/{rule.id}/asked"

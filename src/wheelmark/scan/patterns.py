@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import yara_x
 
 from wheelmark.scan.facts import PatternHit
 from wheelmark.scan.report import Context
+from wheelmark.scan.signals import PREFIX, Signal
 
 SCAN_SECONDS = 10
 MAX_MATCHES = 20  # of one pattern in one text
@@ -19,10 +21,10 @@ class PatternTimeout(Exception):
 
 
 class Patterns:
-    """The compiled patterns of a rule set."""
+    """The compiled patterns of a rule set and the signals of the model, in one pass over the bytes."""
 
-    def __init__(self, rules: Sequence[tuple[str, str]]) -> None:
-        """`rules` pairs the id of each rule with its YARA source.
+    def __init__(self, rules: Sequence[tuple[str, str]], signals: Sequence[Signal] = ()) -> None:
+        """`rules` pairs the id of each rule with its YARA source. A signal gives one hit in a text, its first.
 
         Raises: yara_x.CompileError when a source is no YARA rule: a fault of the rule set, never of a scanned file.
         """
@@ -30,7 +32,10 @@ class Patterns:
         for identifier, source in rules:
             compiler.new_namespace(identifier)
             compiler.add_source(source)
-        self._scanner = yara_x.Scanner(compiler.build()) if rules else None
+        for signal in signals:
+            compiler.new_namespace(PREFIX + signal.name)
+            compiler.add_source(signal.yara)
+        self._scanner = yara_x.Scanner(compiler.build()) if rules or signals else None
         if self._scanner is not None:
             self._scanner.set_timeout(SCAN_SECONDS)
             self._scanner.max_matches_per_pattern(MAX_MATCHES)
@@ -47,8 +52,9 @@ class Patterns:
         except yara_x.TimeoutError as error:
             raise PatternTimeout(member) from error
         for rule in results.matching_rules:
+            most = 1 if rule.namespace.startswith(PREFIX) else MAX_MATCHES
             for pattern in rule.patterns:
-                for match in pattern.matches:
+                for match in islice(pattern.matches, most):
                     text = raw[match.offset : match.offset + min(match.length, MAX_HIT_TEXT)].decode("utf-8", "replace")
                     where = line or raw.count(b"\n", 0, match.offset) + 1
                     yield PatternHit(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from wheelmark.scan.features import Features, describe
+from wheelmark.scan.feature_words import describe
+from wheelmark.scan.features import Features
 from wheelmark.scan.model import Model
 from wheelmark.scan.report import Reason
 from wheelmark.scan.rule import Rule

@@ -53,7 +53,7 @@ class RuleSet:
         identities = [_identity(rule) for rule in ordered]
         digest = hashlib.sha256("\n".join([*identities, self.model.version]).encode()).hexdigest()[:12]
         object.__setattr__(self, "version", f"{ENGINE_VERSION}.{len(ordered)}-{digest}")
-        object.__setattr__(self, "patterns", Patterns([(rule.id, rule.yara) for rule in ordered if rule.yara]))
+        object.__setattr__(self, "patterns", Patterns([(rule.id, rule.yara) for rule in ordered if rule.yara], SIGNALS))
 
 
 def check_id(identifier: str) -> None:
