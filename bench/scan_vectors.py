@@ -42,8 +42,8 @@ def code_version() -> str:
     root = Path(wheelmark.__file__).parent
     digest = hashlib.sha256()
     for folder in ("dist", "scan"):
-        for path in sorted((root / folder).rglob("*.py")):
-            if folder == "dist" or path.stem not in _AFTER_FEATURES:
+        for path in sorted((root / folder).rglob("*.*")):
+            if path.suffix in {".py", ".yar"} and (folder == "dist" or path.stem not in _AFTER_FEATURES):
                 digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 

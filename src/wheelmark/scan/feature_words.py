@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from wheelmark.scan.facts import Act
 from wheelmark.scan.report import Severity
 from wheelmark.scan.rule import Rule
-from wheelmark.scan.signals import BY_NAME
+from wheelmark.scan.signals import signal_words
 from wheelmark.scan.values import Taint
 
 _WHEN = {
@@ -101,7 +101,7 @@ def _flow(rest: list[str], value: int, rules: Mapping[str, Rule]) -> str:
 
 
 def _signal(rest: list[str], value: int, rules: Mapping[str, Rule]) -> str:
-    return f"{BY_NAME[rest[0]].says} {_WHERE[rest[1]]}"
+    return f"{signal_words()[rest[0]]} {_WHERE[rest[1]]}"
 
 
 def _text(rest: list[str], value: int, rules: Mapping[str, Rule]) -> str:

@@ -16,6 +16,7 @@ from wheelmark.scan.facts import Act, Call, Facts
 from wheelmark.scan.report import Context, Finding, Severity
 from wheelmark.scan.signals import PREFIX
 from wheelmark.scan.statistics import statistics_of
+from wheelmark.scan.values import words
 
 # When code runs, as far as features tell it apart.
 _WHEN = {
@@ -29,71 +30,12 @@ _WHEN = {
 # Acts that by themselves mean nothing: every library reads and writes files.
 _COMMON = frozenset({Act.READ, Act.WRITE, Act.DELETE})
 # Modules that matter where a distribution is installed, and in numbers elsewhere.
-_WATCHED = frozenset(
-    [
-        "socket",
-        "requests",
-        "urllib",
-        "urllib2",
-        "urllib3",
-        "http",
-        "httpx",
-        "aiohttp",
-        "ssl",
-        "ftplib",
-        "smtplib",
-        "base64",
-        "binascii",
-        "zlib",
-        "marshal",
-        "codecs",
-        "subprocess",
-        "platform",
-        "getpass",
-        "uuid",
-        "winreg",
-        "_winreg",
-        "ctypes",
-        "threading",
-        "multiprocessing",
-        "tempfile",
-        "sqlite3",
-        "win32crypt",
-        "Crypto",
-        "Cryptodome",
-        "cryptography",
-        "pip",
-        "shutil",
-        "zipfile",
-        "importlib",
-        "builtins",
-        "telebot",
-        "discord",
-        "pynput",
-        "keyboard",
-        "pyautogui",
-        "PIL",
-        "cv2",
-        "psutil",
-        "wmi",
-        "win32api",
-        "win32gui",
-        "win32con",
-        "asyncio",
-        "websocket",
-        "websockets",
-        "pty",
-        "inspect",
-        "signal",
-        "random",
-        "string",
-        "dns",
-        "paramiko",
-        "web3",
-        "eth_account",
-        "solana",
-        "solders",
-    ]
+_WATCHED = words(
+    "socket requests urllib urllib2 urllib3 http httpx aiohttp ssl ftplib smtplib base64 binascii zlib marshal "
+    "codecs subprocess platform getpass uuid winreg _winreg ctypes threading multiprocessing tempfile sqlite3 "
+    "win32crypt Crypto Cryptodome cryptography pip shutil zipfile importlib builtins telebot discord pynput "
+    "keyboard pyautogui PIL cv2 psutil wmi win32api win32gui win32con asyncio websocket websockets pty inspect "
+    "signal random string dns paramiko web3 eth_account solana solders"
 )
 _IMPORT = re.compile(rb"^[ \t]*(?:import|from)[ \t]+([A-Za-z_][\w]*)|;[ ]*import ([A-Za-z_]\w*)", re.MULTILINE)
 

@@ -9,7 +9,7 @@ import yara_x
 
 from wheelmark.scan.facts import PatternHit
 from wheelmark.scan.report import Context
-from wheelmark.scan.signals import PREFIX, Signal
+from wheelmark.scan.signals import NAMESPACE, PREFIX, name_of
 
 SCAN_SECONDS = 10
 MAX_MATCHES = 20  # of one pattern in one text
@@ -23,8 +23,10 @@ class PatternTimeout(Exception):
 class Patterns:
     """The compiled patterns of a rule set and the signals of the model, in one pass over the bytes."""
 
-    def __init__(self, rules: Sequence[tuple[str, str]], signals: Sequence[Signal] = ()) -> None:
-        """`rules` pairs the id of each rule with its YARA source. A signal gives one hit in a text, its first.
+    def __init__(self, rules: Sequence[tuple[str, str]], signals: str = "") -> None:
+        """`rules` pairs the id of each rule with its YARA source; `signals` is the source of all signals.
+
+        A signal gives at most one hit for each of its strings in a text, under the name `signal:…`.
 
         Raises: yara_x.CompileError when a source is no YARA rule: a fault of the rule set, never of a scanned file.
         """
@@ -32,9 +34,9 @@ class Patterns:
         for identifier, source in rules:
             compiler.new_namespace(identifier)
             compiler.add_source(source)
-        for signal in signals:
-            compiler.new_namespace(PREFIX + signal.name)
-            compiler.add_source(signal.yara)
+        if signals:
+            compiler.new_namespace(NAMESPACE)
+            compiler.add_source(signals)
         self._scanner = yara_x.Scanner(compiler.build()) if rules or signals else None
         if self._scanner is not None:
             self._scanner.set_timeout(SCAN_SECONDS)
@@ -52,11 +54,10 @@ class Patterns:
         except yara_x.TimeoutError as error:
             raise PatternTimeout(member) from error
         for rule in results.matching_rules:
-            most = 1 if rule.namespace.startswith(PREFIX) else MAX_MATCHES
+            is_signal = rule.namespace == NAMESPACE
+            name, most = (PREFIX + name_of(rule.identifier), 1) if is_signal else (rule.namespace, MAX_MATCHES)
             for pattern in rule.patterns:
                 for match in islice(pattern.matches, most):
                     text = raw[match.offset : match.offset + min(match.length, MAX_HIT_TEXT)].decode("utf-8", "replace")
                     where = line or raw.count(b"\n", 0, match.offset) + 1
-                    yield PatternHit(
-                        rule=rule.namespace, member=member, line=where, context=context, text=text, layer=layer
-                    )
+                    yield PatternHit(rule=name, member=member, line=where, context=context, text=text, layer=layer)
