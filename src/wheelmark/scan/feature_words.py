@@ -47,12 +47,29 @@ _GETS = {
     Act.INSTALL: "is installed",
 }
 _TEXTS = {
-    "longest-line": "a line is very long",
-    "longest-literal": "a long literal has no order that text would have",
-    "escapes": "very many characters are written as escapes",
-    "number-lists": "a long list of numbers stands where text could",
-    "odd-names": "{value} per cent of the names are no words",
-    "acts-at-once": "{value} statements outside of any function do something",
+    "line": "a line is very long",
+    "literal": "a long literal has no more order than encoded bytes",
+    "escapes": "many characters are written as escapes",
+    "numbers": "a long list of numbers stands where text could",
+    "odd-names": "{value} per cent of its names are no words",
+    "at-once": "{value} of its statements act outside of any function",
+    "silenced": "it keeps its errors to itself",
+    "semicolons": "several statements stand on one line",
+    "foreign": "it has letters beyond ASCII",
+    "imports": "it imports {value} of the modules that malware needs",
+}
+_STYLES = {
+    "comments": "comments",
+    "docstrings": "docstrings",
+    "functions": "functions",
+    "classes": "classes",
+    "hints": "type hints",
+    "relative-imports": "relative imports",
+    "raises": "raise statements",
+    "returns": "return statements",
+    "self": "uses of attributes",
+    "exports": "exports or loggers",
+    "lines": "lines",
 }
 _ODDITIES = {
     "far-right": "code stands far to the right, out of sight",
@@ -69,7 +86,10 @@ _ABOUT = {
     "no-license": "it names no licence",
     "no-readme": "it has no readme",
     "odd-version": "its version outbids others",
-    "few-modules": "it has hardly any modules",
+    "modules": "how many modules it has",
+    "other-files": "how many other files it has",
+    "tests": "it has tests",
+    "docs": "it has documents for developers",
 }
 
 
@@ -105,7 +125,11 @@ def _signal(rest: list[str], value: int, rules: Mapping[str, Rule]) -> str:
 
 
 def _text(rest: list[str], value: int, rules: Mapping[str, Rule]) -> str:
-    return f"{_TEXTS[rest[0]].format(value=value)} {_WHERE[rest[1]]}"
+    return _TEXTS[rest[0]].format(value=value)
+
+
+def _style(rest: list[str], value: int, rules: Mapping[str, Rule]) -> str:
+    return f"how many {_STYLES[rest[0]]} the module has (about {2 ** (value - 1)})"
 
 
 def _oddity(rest: list[str], value: int, rules: Mapping[str, Rule]) -> str:
@@ -118,7 +142,7 @@ def _counted(words: str) -> Callable[[list[str], int, Mapping[str, Rule]], str]:
 
 _KINDS: dict[str, Callable[[list[str], int, Mapping[str, Rule]], str]] = {
     "rule": _rule,
-    "rules": lambda rest, value, rules: f"{value} rules find something grave",
+    "rules": lambda rest, value, rules: f"{value} rules find something grave in it",
     "act": _act,
     "hidden": _hidden,
     "flow": _flow,
@@ -127,9 +151,10 @@ _KINDS: dict[str, Callable[[list[str], int, Mapping[str, Rule]], str]] = {
     "oddity": _oddity,
     "about": lambda rest, value, rules: _ABOUT[rest[0]],
     "import": lambda rest, value, rules: f"it imports {rest[0]} while it is installed",
-    "imports": _counted("one module imports {value} modules of the kind that malware needs"),
+    "style": _style,
+    "runs": lambda rest, value, rules: f"the module runs {_WHEN[rest[0]]}",
     "layer": _counted("{value} layers of executed text have code that acts"),
     "decoded": _counted("{value} layers come out of decoders and are executed"),
-    "together": _counted("one module does {value} kinds of things that matter"),
-    "signals": _counted("one module has {value} kinds of words that malware has"),
+    "together": _counted("the module does {value} kinds of things that matter"),
+    "signals": _counted("the module has {value} kinds of words that malware has"),
 }

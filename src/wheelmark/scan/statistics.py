@@ -1,7 +1,7 @@
-"""Statistics of source text: what a member looks like before anybody reads it. One pass of fast searches a member.
+"""Statistics of source text: what a module looks like before anybody reads it. Fast searches, no parsing.
 
-Each figure is a whole number that rises with suspicion and is 0 for quiet text. They speak of one member, and the
-features take the worst member, so that harmless files beside it dilute nothing.
+Figures under `text/` rise with suspicion and are 0 for quiet text. Figures under `style/` tell how code was written:
+whether somebody meant others to read and use it. Both speak of one module; modules beside it change nothing.
 """
 
 from __future__ import annotations
@@ -12,8 +12,12 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 
-MAX_TEXT = 400_000  # bytes of one member that are looked at: its beginning and its end
+MAX_TEXT = 400_000  # bytes of one module that are looked at: its beginning and its end
+LONG_LINE = 400  # bytes: shorter lines are merely long
 _NAME = re.compile(rb"[A-Za-z_][A-Za-z0-9_]{2,}")
+_CASE_CHANGE = re.compile(rb"[a-z][A-Z]")
+_SAMPLE_NAMES = 800
+_MIN_NAMES = 12
 _LITERAL = re.compile(rb"['\"]([^'\"\s\\]{40,})['\"]")
 _ESCAPE = re.compile(rb"\\x[0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\[0-7]{3}")
 _NUMBERS = re.compile(rb"[\[({]\s{0,40}(?:(?:0x)?[0-9a-fA-F]{1,4},\s{0,40}){40,}")
@@ -22,25 +26,43 @@ _STRUCTURE = re.compile(
     rb"(?:import|from|def|async\s+def|class|if\s+__name__|elif|else|return|__\w+__\s*=|setup\s*\(|setuptools\.setup\s*\()\b"
 )
 _PLAIN_ASSIGNMENT = re.compile(rb"[\w., \[\]'\":]+(?::\s*[\w\[\], .|]+)?=\s*(?!.*\()")
-_CASE_CHANGE = re.compile(rb"[a-z][A-Z]")
-_SAMPLE_NAMES = 800
-_MIN_NAMES = 12
-LONG_LINE = 400  # characters: below, lines are merely long
+# name -> what is counted, and how many of it make 1; each doubling adds 1
+_COUNTED: tuple[tuple[str, re.Pattern[bytes], int], ...] = (
+    ("style/comments", re.compile(rb"^[ \t]*#", re.MULTILINE), 1),
+    ("style/docstrings", re.compile(rb'"""|\'\'\''), 2),
+    ("style/functions", re.compile(rb"^[ \t]*(?:async )?def ", re.MULTILINE), 1),
+    ("style/classes", re.compile(rb"^[ \t]*class ", re.MULTILINE), 1),
+    ("style/hints", re.compile(rb"\)[ \t]*->|^[ \t]*from typing|^[ \t]*\w+: [\w\[\], .|]+ =", re.MULTILINE), 1),
+    ("style/relative-imports", re.compile(rb"^[ \t]*from \.", re.MULTILINE), 1),
+    ("style/raises", re.compile(rb"^[ \t]*raise\b", re.MULTILINE), 1),
+    ("style/returns", re.compile(rb"^[ \t]*return\b", re.MULTILINE), 1),
+    ("style/self", re.compile(rb"\bself\."), 1),
+    ("style/exports", re.compile(rb"^__all__|^_?log(?:ger)?\s*=", re.MULTILINE), 1),
+    ("text/silenced", re.compile(rb"except[^\n:]{0,40}:\s*(?:pass|return|continue)\b"), 1),
+    ("text/semicolons", re.compile(rb";[ \t]*[A-Za-z_]"), 1),
+    ("text/escapes", _ESCAPE, 16),
+)
 
 
 def statistics_of(raw: bytes) -> Iterator[tuple[str, int]]:
-    """The figures of one source text that are not 0, by name."""
+    """The figures of one module that are not 0, by name."""
     text = raw if len(raw) <= MAX_TEXT else raw[: MAX_TEXT // 2] + raw[-MAX_TEXT // 2 :]
-    for name, value in (
-        ("longest-line", _longest_line(text)),
-        ("longest-literal", _longest_literal(text)),
-        ("escapes", _magnitude(len(_ESCAPE.findall(text)), 16)),
-        ("number-lists", _magnitude(sum(len(match) for match in _NUMBERS.findall(text)), 160)),
-        ("odd-names", _odd_names(text)),
-        ("acts-at-once", _acts_at_once(text)),
-    ):
+    figures = [(name, _magnitude(len(pattern.findall(text)), unit)) for name, pattern, unit in _COUNTED]
+    figures += [
+        ("style/lines", _magnitude(raw.count(b"\n") + 1, 1)),
+        ("text/line", _magnitude(max(map(len, text.split(b"\n"))), LONG_LINE)),
+        ("text/literal", _longest_literal(text)),
+        ("text/numbers", _magnitude(sum(map(len, _NUMBERS.findall(text))), 160)),
+        ("text/odd-names", _odd_names(text)),
+        ("text/at-once", _at_once(text)),
+        ("text/foreign", _magnitude(len(text) - len(text.translate(None, _FOREIGN)), 16)),
+    ]
+    for name, value in figures:
         if value > 0:
             yield name, value
+
+
+_FOREIGN = bytes(range(128, 256))
 
 
 def _magnitude(count: int, unit: int) -> int:
@@ -48,12 +70,8 @@ def _magnitude(count: int, unit: int) -> int:
     return (count // unit).bit_length()
 
 
-def _longest_line(text: bytes) -> int:
-    return _magnitude(max(map(len, text.split(b"\n"))), LONG_LINE)
-
-
 def _longest_literal(text: bytes) -> int:
-    """How long and how random the most random long literal is: its length in doublings of 80, if it has no order."""
+    """The length, in doublings of 80, of the longest literal that has no more order than encoded bytes have."""
     worst = 0
     for literal in _LITERAL.findall(text):
         if len(literal) >= 80 and entropy(literal[:4096]) >= 42:
@@ -70,7 +88,7 @@ def entropy(text: bytes) -> int:
 
 
 def _odd_names(text: bytes) -> int:
-    """Per cent of the different names of six letters or more that are no words: no vowels, or letters without sense."""
+    """Per cent of the different names of six letters or more that are no words."""
     names = [name for name in dict.fromkeys(_NAME.findall(text)) if len(name) >= 6][:_SAMPLE_NAMES]
     if len(names) < _MIN_NAMES:
         return 0
@@ -86,7 +104,7 @@ def _is_odd(name: bytes) -> bool:
     return vowels * 6 < len(letters) or digits * 3 > len(letters) or changes * 3 > len(letters)
 
 
-def _acts_at_once(text: bytes) -> int:
+def _at_once(text: bytes) -> int:
     """How many statements at the left margin do something, rather than import, define or set a plain value."""
     count = 0
     for line in _TOP_LEVEL.findall(text):
