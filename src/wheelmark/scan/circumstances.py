@@ -13,8 +13,6 @@ from wheelmark.scan.layout import is_python
 MAX_HEADER_BYTES = 64 * 1024
 SHORT_SUMMARY = 12  # characters
 SHORT_DESCRIPTION = 200
-_TESTS = re.compile(r"(?i)(^|/)tests?/|(^|/)test_[^/]*\.py$")
-_DOCS = re.compile(r"(?i)(^|/)(docs?/|changelog|changes|history|contributing|authors|\.github/)")
 _HEADER = re.compile(r"^([A-Za-z-]+):[ \t]*(.*)$", re.MULTILINE)
 _ODD_VERSION = re.compile(r"^v?(\d{2,}\.|\d+\.\d{3,}|\d+(\.\d+){4,})")
 _YEAR_VERSION = re.compile(r"^(19|20)\d\d\b|^[12]\d\.\d")
@@ -38,11 +36,7 @@ def circumstances_of(filename: str, paths: Sequence[str], sides: Mapping[str, by
     for name, holds in told.items():
         if holds:
             yield name, 1
-    modules = sum(is_python(path) for path in paths)
-    yield "modules", modules.bit_length()
-    yield "other-files", (len(paths) - modules).bit_length()
-    yield "tests", int(any(_TESTS.search(path) for path in paths))
-    yield "docs", int(any(_DOCS.search(path) for path in paths))
+    yield "modules", sum(is_python(path) for path in paths).bit_length()
 
 
 def _metadata(sides: Mapping[str, bytes]) -> tuple[dict[str, list[str]], str]:

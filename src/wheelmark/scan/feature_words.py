@@ -87,9 +87,6 @@ _ABOUT = {
     "no-readme": "it has no readme",
     "odd-version": "its version outbids others",
     "modules": "how many modules it has",
-    "other-files": "how many other files it has",
-    "tests": "it has tests",
-    "docs": "it has documents for developers",
 }
 
 
