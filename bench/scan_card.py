@@ -148,7 +148,8 @@ def _rests_on(learned: Learned) -> str:
     ordered = sorted(learned.gains.items(), key=lambda item: (-item[1], item[0]))[:SHOWN_FEATURES]
     lines = ["## What it rests on", "", "| share of gain | feature | in words |", "|---:|---|---|"]
     for name, gain in ordered:
-        lines.append(f"| {100 * gain / whole:.1f} % | `{name}` | {describe(name, 1, rules)} |")
+        said = describe(name, 5 if name.startswith("rule/") else 1, rules)
+        lines.append(f"| {100 * gain / whole:.1f} % | `{name}` | {said} |")
     return "\n".join([*lines, ""])
 
 

@@ -13,6 +13,7 @@ What is not in the cache is scanned first, which takes minutes. The same samples
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import random
 import sys
@@ -37,14 +38,16 @@ from scan_learning import (
 )
 from scan_samples import BENIGN_KINDS, FOLDS, Places, Sample, add_options, benign_samples, malicious_samples
 from scan_vectors import Vector, vectors_of
-from wheelmark.scan import load_ruleset
+from wheelmark.scan import RuleSet, ScanBounds, examine, load_ruleset
+from wheelmark.scan.circumstances import SILENT
 from wheelmark.scan.model import SHIPPED, load_model
 
 ROOT = Path(__file__).resolve().parent.parent
 CARD = ROOT / "docs" / "explanation" / "scanner-model.md"
 EXAMPLES = ROOT / "tests" / "data" / "model-examples.json"
+IMITATION = "imitation"
 DILUTED = "diluted"  # the kind of copies of malicious samples with as many modules as a benign project has
-WEIGHTS = {"malicious": 0.6, DILUTED: 0.4, "hard": 6.0, "ordinary": 2.0, "wide": 5.0, "micro": 1.0}
+WEIGHTS = {"malicious": 0.6, DILUTED: 0.4, "hard": 6.0, "ordinary": 2.0, "wide": 5.0, "micro": 1.0, "imitation": 12.0}
 MODULES = "about/modules"
 UNTRAINED = frozenset({"mirror"})  # sources that no model is trained with: what it says of them is news to it
 UNPUBLISHED = frozenset({"repo"})  # trees of small projects, packed by us: learned from, but no measure of an index
@@ -60,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     samples = [*malicious_samples(places.lists / "dev-malicious.tsv"), *benign_samples(places, kinds=BENIGN_KINDS)]
     taken = vectors_of(samples, mirror=places.mirror, cache=options.cache, jobs=options.jobs)
     everything = [row_of(sample, vector) for sample, vector in taken]
+    everything += imitations(load_ruleset())
     rows = everything
     if options.until_year is not None:
         rows = [row for row in rows if row.year is None or row.year <= options.until_year]
@@ -79,7 +83,9 @@ def train(rows: Sequence[Row]) -> tuple[Judgement, Learned]:
     margins = out_of_fold(rows)
     kept = [(row, margin) for row, margin in zip(rows, margins, strict=True) if margin > NO_CASE]
     slope, intercept = platt(
-        [margin for _, margin in kept], [row.malicious for row, _ in kept], [WEIGHTS[row.kind] for row, _ in kept]
+        [margin for _, margin in kept],
+        [row.malicious for row, _ in kept],
+        [1 / sum(other.malicious == row.malicious for other, _ in kept) for row, _ in kept],  # at even odds
     )
     malicious = threshold(rows, margins, MALICIOUS_AT_MOST)
     suspicious = min(threshold(rows, margins, SUSPICIOUS_AT_MOST), malicious)
@@ -168,17 +174,46 @@ def _document(judgement: Judgement, learned: Learned) -> dict[str, object]:
 
 
 def row_of(sample: Sample, vector: Vector) -> Row:
-    """One sample as the learner sees it."""
+    """One sample as the learner sees it.
+
+    A distribution without metadata is never uploaded; a benign one counts as one that says nothing of itself, so that
+    what malware says of itself is not held against it by comparison with files that have no metadata at all.
+    """
+    whole = dict(vector.whole)
+    if whole.pop("about/no-metadata", 0) and not sample.malicious:
+        whole.update({f"about/{name}": 1 for name in SILENT})
     return Row(
         group=sample.group,
         kind=sample.kind,
         source=sample.source,
         malicious=sample.malicious,
         year=sample.year,
-        cases=[{**vector.whole, **case} for case in vector.cases],
+        cases=[{**whole, **case} for case in vector.cases],
         critical=vector.critical,
         name=sample.filename,
     )
+
+
+def imitations(ruleset: RuleSet) -> list[Row]:
+    """The benign samples of the rules: short and near to what the rules look for, and no malware."""
+    found = []
+    for rule in ruleset.rules:
+        for number, sample in enumerate(rule.samples.benign):
+            stream = io.BytesIO(sample.packed())
+            seen = examine(stream, filename=sample.filename, ruleset=ruleset, bounds=ScanBounds())
+            found.append(
+                Row(
+                    group=f"{rule.id} {number}",
+                    kind=IMITATION,
+                    source="rules",
+                    malicious=False,
+                    year=None,
+                    cases=list(seen.features.cases.values()),
+                    critical=(),
+                    name=f"{rule.id}, benign sample {number}",
+                )
+            )
+    return found
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -78,6 +78,7 @@ _ODDITIES = {
     "invisible-text": "invisible characters stand in a row",
 }
 _ABOUT = {
+    "no-metadata": "it has no metadata",
     "no-address": "it names no page of the project",
     "no-author": "it names no author",
     "no-summary": "it has no summary",

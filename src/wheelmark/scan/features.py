@@ -41,6 +41,7 @@ _WATCHED = words(
 _IMPORT = re.compile(rb"^[ \t]*(?:import|from)[ \t]+([A-Za-z_][\w]*)|;[ ]*import ([A-Za-z_]\w*)", re.MULTILINE)
 _TOP_LEVEL = re.compile(rb"^(?![\s#)\]}'\"])[^\n]*", re.MULTILINE)
 _OPENS_SCOPE = re.compile(rb"(?:async\s+)?def\b|class\b|@|if\s+__name__")
+_EVERYDAY = tuple(f"act/{act}/" for act in sorted(_COMMON))
 EVIDENCE = ("rule/", "act/", "flow/", "hidden/", "signal/", "decoded/", "oddity/")  # kinds that can make a case
 
 
@@ -86,8 +87,13 @@ class Features:
         return {
             member: {name: each.value for name, each in self.case(member).items()}
             for member, seen in self.members.items()
-            if any(name.startswith(EVIDENCE) for name in seen)
+            if is_evident(seen)
         }
+
+
+def is_evident(seen: Iterable[str]) -> bool:
+    """True when any of these features could make a case. That files are read, written or deleted cannot."""
+    return any(name.startswith(EVIDENCE) and not name.startswith(_EVERYDAY) for name in seen)
 
 
 def _note(seen: dict[str, Seen], name: str, value: int, line: int) -> None:
@@ -192,7 +198,7 @@ def _texts(features: Features, facts: Facts, sources: Mapping[str, bytes]) -> No
         features.note(oddity.member, f"oddity/{oddity.kind}/{_WHEN[oddity.context]}", 1, oddity.line)
     for path, seen in features.members.items():
         raw = sources.get(path)
-        if raw is None or not any(name.startswith(EVIDENCE) for name in seen):
+        if raw is None or not is_evident(seen):
             continue
         when = _WHEN[contexts.get(path, Context.UNREACHED)]
         features.note(path, f"runs/{when}", 1)

@@ -182,8 +182,9 @@ def test_verdict_that_no_rule_gives_is_a_finding_of_its_own() -> None:
     )
     import io
 
-    from support.scan import WHEEL_NAME, a_wheel
+    from support.scan import a_wheel
     from wheelmark.scan import RuleSet, ScanBounds, scan_stream
+    from wheelmark.scan.samples import WHEEL_NAME
 
     ruleset = RuleSet(the_ruleset().rules, model)
     raw = a_wheel({"widget/__init__.py": "import os\nos.system('echo imitation')\n"})
@@ -210,11 +211,11 @@ def test_decisive_findings_are_critical_and_of_precise_rules() -> None:
 
 
 def test_signal_says_where_its_words_stand_and_when_they_run() -> None:
-    from wheelmark.scan import ScanBounds, examine
-
     import io
 
-    from support.scan import WHEEL_NAME, a_wheel
+    from support.scan import a_wheel
+    from wheelmark.scan import ScanBounds, examine
+    from wheelmark.scan.samples import WHEEL_NAME
 
     source = "import os\nHOST = 'https://webhook.site/imitation'\ndef f():\n    return 'xmrig'\n"
     seen = examine(
@@ -268,8 +269,13 @@ def test_circumstances_are_those_of_the_metadata_nearest_to_the_top() -> None:
     names = dict(circumstances_of("widget-1.tar.gz", ["widget-1/setup.py", "widget-1/README.md"], sides))
     assert "odd-version" in names
     assert not {"no-address", "no-author", "no-summary", "no-description", "no-readme"} & set(names)
-    silent = dict(circumstances_of("widget-1.tar.gz", ["widget-1/setup.py"], {}))
+    sides = {"widget-1/PKG-INFO": b"Metadata-Version: 2.1\nName: widget\n\n"}
+    silent = dict(circumstances_of("widget-1.tar.gz", ["widget-1/setup.py"], sides))
     assert {"no-address", "no-author", "no-summary", "no-description", "no-readme"} <= set(silent)
+
+
+def test_file_without_metadata_says_nothing_of_itself() -> None:
+    assert dict(circumstances_of("widget-1.tar.gz", ["widget-1/setup.py"], {})) == {"modules": 1, "no-metadata": 1}
 
 
 def test_date_is_no_odd_version() -> None:
