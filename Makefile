@@ -6,13 +6,15 @@ BIN := $(VENV)/bin
 PEERS := .venv-peers
 GUARDDOG := .venv-guarddog
 TOOLS := .venv-tools
+TRAIN := .venv-train
+CACHE ?= $(HOME)/.cache/wheelmark-train
 CONFORMANCE := .venv-conformance
 UV := $(BIN)/uv
 UV_VERSION := 0.13.9
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
 	--custom-compile-command 'make lock'
 
-.PHONY: run demo test test-again check services conformance bench docs lock setup setup-dev clean
+.PHONY: run demo test test-again check services conformance bench train docs lock setup setup-dev clean
 
 run: setup
 	$(BIN)/wheelmark serve --data $(DATA)
@@ -99,6 +101,17 @@ bench: setup-dev $(PEERS)/.stamp $(GUARDDOG)/.stamp
 	command -v wrk nginx >/dev/null || apt-get install -y -qq --no-install-recommends nginx wrk || true
 	$(BIN)/python bench/run.py $(BENCH)
 
+# The learner's libraries are no dependency of the scanner: they have an environment of their own.
+$(TRAIN)/.stamp: requirements.lock $(UV)
+	$(UV) venv --quiet --clear $(TRAIN)
+	$(UV) pip install --quiet --python $(TRAIN)/bin/python --require-hashes --requirement requirements.lock
+	$(UV) pip install --quiet --python $(TRAIN)/bin/python lightgbm==4.7.0 numpy==2.4.6
+	touch $@
+
+# Wants the samples that bench/scan_samples.py describes, and a folder outside the project: make train CACHE=DIR
+train: $(TRAIN)/.stamp
+	PYTHONPATH=src $(TRAIN)/bin/python bench/train_scan.py --cache "$(CACHE)" $(OPTIONS)
+
 docs: setup-dev
 	$(BIN)/sphinx-build --fail-on-warning --quiet docs docs/_build/html
 
@@ -110,4 +123,4 @@ lock: $(UV)
 	$(LOCK) --extra dev pyproject.toml --output-file requirements-dev.lock
 
 clean:
-	rm -rf $(VENV) $(PEERS) $(GUARDDOG) $(TOOLS) $(CONFORMANCE) docs/_build .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(PEERS) $(GUARDDOG) $(TOOLS) $(TRAIN) $(CONFORMANCE) docs/_build .mypy_cache .ruff_cache .pytest_cache

@@ -32,7 +32,8 @@ _AFTER_FEATURES = {"child", "command", "console", "isolated", "model", "reasons"
 class Vector:
     """What training knows of one sample."""
 
-    values: dict[str, int]
+    whole: dict[str, int]  # features of the distribution
+    cases: list[dict[str, int]]  # features of each member that there is a case against
     critical: tuple[str, ...]  # rules with a critical finding
     complete: bool
 
@@ -42,8 +43,8 @@ def code_version() -> str:
     root = Path(wheelmark.__file__).parent
     digest = hashlib.sha256()
     for folder in ("dist", "scan"):
-        for path in sorted((root / folder).rglob("*.py")):
-            if folder == "dist" or path.stem not in _AFTER_FEATURES:
+        for path in sorted((root / folder).rglob("*.*")):
+            if path.suffix in {".py", ".yar"} and (folder == "dist" or path.stem not in _AFTER_FEATURES):
                 digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -72,7 +73,10 @@ def _read(kept: Path) -> dict[str, Vector]:
         for line in kept.read_bytes().splitlines():
             document = orjson.loads(line)
             known[document["key"]] = Vector(
-                values=document["values"], critical=tuple(document["critical"]), complete=document["complete"]
+                whole=document["whole"],
+                cases=document["cases"],
+                critical=tuple(document["critical"]),
+                complete=document["complete"],
             )
     return known
 
@@ -104,7 +108,11 @@ def _take(raw: bytes, filename: str) -> Vector:
     seen = examine(io.BytesIO(raw), filename=filename, ruleset=_ready[0], bounds=ScanBounds())
     critical = {finding.rule for finding in seen.findings if finding.severity is Severity.CRITICAL}
     return Vector(
-        values=dict(sorted(seen.features.values.items())),
+        whole={name: each.value for name, each in sorted(seen.features.whole.items())},
+        cases=[
+            {name: value for name, value in sorted(case.items()) if name not in seen.features.whole}
+            for _, case in sorted(seen.features.cases.items())
+        ],
         critical=tuple(sorted(critical)),
         complete=not seen.facts.gaps,
     )

@@ -13,12 +13,19 @@ What is not in the cache is scanned first, which takes minutes. The same samples
 from __future__ import annotations
 
 import argparse
+import io
 import os
+import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from scan_card import Judgement, card
 from scan_learning import (
+    NO_CASE,
+    UNITS,
+    Learned,
     Row,
     calibration_table,
     feature_names,
@@ -26,15 +33,27 @@ from scan_learning import (
     margin_of,
     model_document,
     platt,
+    write_examples,
     write_model,
 )
-from scan_samples import BENIGN_KINDS, Places, Sample, add_options, benign_samples, malicious_samples
-from scan_vectors import vectors_of
-from wheelmark.scan import load_ruleset
-from wheelmark.scan.model import SHIPPED
+from scan_samples import BENIGN_KINDS, FOLDS, Places, Sample, add_options, benign_samples, malicious_samples
+from scan_vectors import Vector, vectors_of
+from wheelmark.scan import RuleSet, ScanBounds, examine, load_ruleset
+from wheelmark.scan.circumstances import SILENT
+from wheelmark.scan.model import SHIPPED, load_model
 
-FOLDS = 5
-WEIGHTS = {"malicious": 1.0, "hard": 4.0, "ordinary": 2.0, "wide": 1.0, "micro": 0.5}
+ROOT = Path(__file__).resolve().parent.parent
+CARD = ROOT / "docs" / "explanation" / "scanner-model.md"
+EXAMPLES = ROOT / "tests" / "data" / "model-examples.json"
+IMITATION = "imitation"
+DILUTED = "diluted"  # the kind of copies of malicious samples with as many modules as a benign project has
+WEIGHTS = {"malicious": 0.6, DILUTED: 0.4, "hard": 6.0, "ordinary": 2.0, "wide": 5.0, "micro": 1.0, "imitation": 12.0}
+MODULES = "about/modules"
+UNTRAINED = frozenset({"mirror"})  # sources that no model is trained with: what it says of them is news to it
+UNPUBLISHED = frozenset({"repo"})  # trees of small projects, packed by us: learned from, but no measure of an index
+# The share of each kind's projects that may score at or above a threshold when no model has seen them.
+MALICIOUS_AT_MOST = {"hard": 0.012, "ordinary": 0.0, "wide": 0.0025, "micro": 0.002}
+SUSPICIOUS_AT_MOST = {"ordinary": 0.015, "wide": 0.02, "micro": 0.01}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,54 +61,159 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     places = Places.named(lists=options.lists, mirror=options.mirror, corpus=options.corpus)
     samples = [*malicious_samples(places.lists / "dev-malicious.tsv"), *benign_samples(places, kinds=BENIGN_KINDS)]
-    rows = []
-    for sample, vector in vectors_of(samples, mirror=places.mirror, cache=options.cache, jobs=options.jobs):
-        rows.append(_row(sample, vector.values, vector.critical))
+    taken = vectors_of(samples, mirror=places.mirror, cache=options.cache, jobs=options.jobs)
+    everything = [row_of(sample, vector) for sample, vector in taken]
+    everything += imitations(load_ruleset())
+    rows = everything
     if options.until_year is not None:
         rows = [row for row in rows if row.year is None or row.year <= options.until_year]
     if options.without_fold is not None:
         rows = [row for row in rows if row.fold != options.without_fold]
-    margins = out_of_fold(rows)
-    slope, intercept = platt(margins, [row.malicious for row in rows], [WEIGHTS[row.kind] for row in rows])
-    names = feature_names(rows)
-    learned = learn(rows, names, WEIGHTS)
-    benign = {rule for row in rows if not row.malicious for rule in row.critical}
-    rules = {rule.id: rule.version for rule in load_ruleset().rules}
-    document = model_document(
-        learned,
-        calibration=calibration_table(slope, intercept),
-        suspicious=0.5,
-        malicious=0.9,
-        rules=rules,
-        imprecise=sorted(benign & set(rules)),
-    )
-    model = write_model(document, options.output)
+    judgement, learned = train(rows)
+    model = write_model(_document(judgement, learned), options.output)
     print(f"{options.output}: model {model.version}, {len(model.features)} features, {len(model.trees)} trees")
+    if options.output == SHIPPED:
+        write_examples(learned, EXAMPLES)
+        CARD.write_text(card(judgement, learned, load_model(SHIPPED), later_than(everything)), encoding="utf-8")
     return 0
+
+
+def train(rows: Sequence[Row]) -> tuple[Judgement, Learned]:
+    """The trees of all rows, and how trees that did not see them judge them."""
+    margins = out_of_fold(rows)
+    kept = [(row, margin) for row, margin in zip(rows, margins, strict=True) if margin > NO_CASE]
+    slope, intercept = platt(
+        [margin for _, margin in kept],
+        [row.malicious for row, _ in kept],
+        [1 / sum(other.malicious == row.malicious for other, _ in kept) for row, _ in kept],  # at even odds
+    )
+    malicious = threshold(rows, margins, MALICIOUS_AT_MOST)
+    suspicious = min(threshold(rows, margins, SUSPICIOUS_AT_MOST), malicious)
+    judgement = Judgement(
+        rows=rows,
+        margins=margins,
+        malicious=malicious,
+        suspicious=suspicious,
+        slope=slope,
+        intercept=intercept,
+        imprecise=imprecise_rules(rows),
+    )
+    seen = trained(rows)
+    return judgement, learn(seen, feature_names(seen), WEIGHTS)
+
+
+def trained(rows: Sequence[Row]) -> list[Row]:
+    """The rows that a model may learn from, and each malicious one again among as many modules as some benign one has.
+
+    Members are weighed one by one, so harmless files beside a payload change its number of modules and nothing else.
+    """
+    kept = [row for row in rows if row.source not in UNTRAINED]
+    sizes = [row.cases[0].get(MODULES, 0) for row in kept if row.kind in {"hard", "ordinary", "wide"} and row.cases]
+    draw = random.Random(1)
+    diluted = []
+    for row in kept:
+        if row.malicious and sizes:
+            size = draw.choice(sizes)
+            diluted.append(replace(row, kind=DILUTED, cases=[{**case, MODULES: size} for case in row.cases]))
+    return [*kept, *diluted]
 
 
 def out_of_fold(rows: Sequence[Row]) -> list[int]:
     """The margin of each row by a model that saw no row of its group."""
     margins = [0] * len(rows)
     for fold in range(FOLDS):
-        seen = [row for row in rows if row.fold != fold]
+        seen = trained([row for row in rows if row.fold != fold])
         learned = learn(seen, feature_names(seen), WEIGHTS)
         for position, row in enumerate(rows):
             if row.fold == fold:
-                margins[position] = margin_of(learned, row.values)
+                margins[position] = margin_of(learned, row)
     return margins
 
 
-def _row(sample: Sample, values: dict[str, int], critical: tuple[str, ...]) -> Row:
+def threshold(rows: Sequence[Row], margins: Sequence[int], at_most: Mapping[str, float]) -> int:
+    """The least margin that leaves each kind its share of false alarms at most, a tenth of a logit above the next."""
+    found = 0
+    for kind, share in at_most.items():
+        ordered = sorted(
+            (
+                margin
+                for row, margin in zip(rows, margins, strict=True)
+                if row.kind == kind and row.source not in UNPUBLISHED
+            ),
+            reverse=True,
+        )
+        allowed = int(share * len(ordered))
+        if len(ordered) > allowed:
+            found = max(found, ordered[allowed] + UNITS // 10) if found else ordered[allowed] + UNITS // 10
+    return found
+
+
+def imprecise_rules(rows: Sequence[Row]) -> frozenset[str]:
+    """The rules whose critical findings also speak of benign distributions: they do not decide by themselves."""
+    return frozenset(rule for row in rows if not row.malicious for rule in row.critical)
+
+
+def later_than(rows: Sequence[Row], year: int = 2023, judged: int = 2025) -> tuple[int, int]:
+    """How many malicious samples from `judged` on a model up to `year` finds, its thresholds and all; of how many."""
+    early, learned = train([row for row in rows if row.year is None or row.year <= year])
+    late = [row for row in rows if row.malicious and row.year is not None and row.year >= judged]
+    found = [row for row in late if margin_of(learned, row) >= early.malicious or early.decides(row)]
+    return len(found), len(late)
+
+
+def _document(judgement: Judgement, learned: Learned) -> dict[str, object]:
+    rules = {rule.id: rule.version for rule in load_ruleset().rules}
+    return model_document(
+        learned,
+        calibration=calibration_table(judgement.slope, judgement.intercept),
+        suspicious=judgement.score(judgement.suspicious),
+        malicious=judgement.score(judgement.malicious),
+        rules=rules,
+        imprecise=sorted(judgement.imprecise & set(rules)),
+    )
+
+
+def row_of(sample: Sample, vector: Vector) -> Row:
+    """One sample as the learner sees it.
+
+    A distribution without metadata is never uploaded; a benign one counts as one that says nothing of itself, so that
+    what malware says of itself is not held against it by comparison with files that have no metadata at all.
+    """
+    whole = dict(vector.whole)
+    if whole.pop("about/no-metadata", 0) and not sample.malicious:
+        whole.update({f"about/{name}": 1 for name in SILENT})
     return Row(
         group=sample.group,
         kind=sample.kind,
+        source=sample.source,
         malicious=sample.malicious,
         year=sample.year,
-        values=values,
-        critical=critical,
+        cases=[{**whole, **case} for case in vector.cases],
+        critical=vector.critical,
         name=sample.filename,
     )
+
+
+def imitations(ruleset: RuleSet) -> list[Row]:
+    """The benign samples of the rules: short and near to what the rules look for, and no malware."""
+    found = []
+    for rule in ruleset.rules:
+        for number, sample in enumerate(rule.samples.benign):
+            stream = io.BytesIO(sample.packed())
+            seen = examine(stream, filename=sample.filename, ruleset=ruleset, bounds=ScanBounds())
+            found.append(
+                Row(
+                    group=f"{rule.id} {number}",
+                    kind=IMITATION,
+                    source="rules",
+                    malicious=False,
+                    year=None,
+                    cases=list(seen.features.cases.values()),
+                    critical=(),
+                    name=f"{rule.id}, benign sample {number}",
+                )
+            )
+    return found
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -71,7 +71,7 @@ def examine(stream: BinaryIO, *, filename: str, ruleset: RuleSet, bounds: ScanBo
     contents = read_contents(stream, filename=filename, bounds=bounds, archive_bounds=ARCHIVE_BOUNDS)
     facts = gather(contents, filename=filename, bounds=bounds, patterns=ruleset.patterns)
     findings = judge(facts, ruleset, max_findings=bounds.max_findings)
-    features = features_of(facts, findings)
+    features = features_of(facts, findings, sources=contents.sources, sides=contents.sides)
     return Examination(filename=filename, sha256=sha256, facts=facts, findings=findings, features=features)
 
 

@@ -1,19 +1,23 @@
 """Features: what the model weighs, as whole numbers by name, each with the place where it shows.
 
-Every feature is 0 where there is nothing to see, and is a maximum or a presence, never an average: adding two hundred
-harmless files to a distribution changes none of them. A name is a path, `flow/secret/send/import`; its first word says
-what kind of thing it is, its last one, for what code does, when that code runs.
+Every member is weighed alone, together with what the distribution says of itself, and the worst one counts: harmless
+files beside a payload change nothing. A feature is 0 where there is nothing to see. A name is a path such as
+`flow/secret/send over the network/import`: its first word says what kind of thing it is, its last one when code runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from wheelmark.scan.circumstances import circumstances_of
 from wheelmark.scan.facts import Act, Call, Facts
 from wheelmark.scan.report import Context, Finding, Severity
-from wheelmark.scan.rule import Rule
-from wheelmark.scan.values import Taint
+from wheelmark.scan.signals import PREFIX
+from wheelmark.scan.statistics import statistics_of
+from wheelmark.scan.values import words
 
 # When code runs, as far as features tell it apart.
 _WHEN = {
@@ -24,92 +28,104 @@ _WHEN = {
     Context.ON_CALL: "asked",
     Context.UNREACHED: "unreached",
 }
-_WHEN_WORDS = {
-    "install": "while it is installed or Python starts",
-    "import": "as soon as it is imported",
-    "asked": "when it is called",
-    "unreached": "in tests or examples",
-    "self": "by itself, unasked",
-}
 # Acts that by themselves mean nothing: every library reads and writes files.
 _COMMON = frozenset({Act.READ, Act.WRITE, Act.DELETE})
-_TAINT_WORDS = {
-    Taint.NETWORK: "what came from the network",
-    Taint.DECODED: "what came out of a decoder",
-    Taint.SECRET: "secrets or the environment",
-    Taint.HOST: "who and where the machine is",
-    Taint.FILE: "the contents of a file",
-    Taint.DROPPED: "a file that it wrote from elsewhere",
-}
-_ACT_WORDS = {
-    Act.RUN_CODE: "is executed as code",
-    Act.LOAD_CODE: "is loaded as compiled code or objects",
-    Act.START_PROCESS: "goes into a process that is started",
-    Act.SEND: "is sent over the network",
-    Act.DOWNLOAD: "is part of a download",
-    Act.CONNECT: "is part of a connection",
-    Act.REDIRECT: "is part of a redirected descriptor",
-    Act.WRITE: "is written to a file",
-    Act.READ: "says what file is read",
-    Act.NATIVE: "goes into native code",
-    Act.REGISTER: "goes into the registry",
-    Act.DELETE: "says what is deleted",
-    Act.INSTALL: "is installed",
-}
+# Modules that matter where a distribution is installed, and in numbers elsewhere.
+_WATCHED = words(
+    "socket requests urllib urllib2 urllib3 http httpx aiohttp ssl ftplib smtplib base64 binascii zlib marshal "
+    "codecs subprocess platform getpass uuid winreg _winreg ctypes threading multiprocessing tempfile sqlite3 "
+    "win32crypt Crypto Cryptodome cryptography pip shutil zipfile importlib builtins telebot discord pynput "
+    "keyboard pyautogui PIL cv2 psutil wmi win32api win32gui win32con asyncio websocket websockets pty inspect "
+    "signal random string dns paramiko web3 eth_account solana solders"
+)
+_IMPORT = re.compile(rb"^[ \t]*(?:import|from)[ \t]+([A-Za-z_][\w]*)|;[ ]*import ([A-Za-z_]\w*)", re.MULTILINE)
+_TOP_LEVEL = re.compile(rb"^(?![\s#)\]}'\"])[^\n]*", re.MULTILINE)
+_OPENS_SCOPE = re.compile(rb"(?:async\s+)?def\b|class\b|@|if\s+__name__")
+_EVERYDAY = tuple(f"act/{act}/" for act in sorted(_COMMON))
+EVIDENCE = ("rule/", "act/", "flow/", "hidden/", "signal/", "decoded/", "oddity/")  # kinds that can make a case
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The value of one feature, and where it shows best."""
+    """The value of one feature, and the line where it shows best."""
 
     value: int
-    member: str = ""
     line: int = 0
 
 
 @dataclass(slots=True)
 class Features:
-    """The features of one distribution that are not 0."""
+    """The features of one distribution that are not 0: of each member, and of the whole."""
 
-    seen: dict[str, Seen] = field(default_factory=dict)
+    members: dict[str, dict[str, Seen]] = field(default_factory=dict)
+    whole: dict[str, Seen] = field(default_factory=dict)
 
-    def note(self, name: str, value: int, member: str = "", line: int = 0) -> None:
-        """Keep the greatest value of a feature; of equal ones, the first."""
-        known = self.seen.get(name)
-        if value > 0 and (known is None or value > known.value):
-            self.seen[name] = Seen(value, member, line)
+    def note(self, member: str, name: str, value: int, line: int = 0) -> None:
+        """Keep the greatest value of a feature of a member; of equal ones, the first."""
+        _note(self.members.setdefault(member, {}), name, value, line)
+
+    def note_whole(self, name: str, value: int) -> None:
+        """Keep a feature of the whole distribution."""
+        _note(self.whole, name, value, 0)
 
     @property
     def values(self) -> dict[str, int]:
-        """The values by name."""
-        return {name: seen.value for name, seen in self.seen.items()}
+        """The greatest value of each feature in any member."""
+        found: dict[str, int] = {}
+        for seen in (self.whole, *self.members.values()):
+            for name, each in seen.items():
+                found[name] = max(each.value, found.get(name, 0))
+        return found
+
+    def case(self, member: str) -> dict[str, Seen]:
+        """What is weighed of one member: what it shows, and what the whole distribution shows."""
+        return {**self.whole, **self.members.get(member, {})}
 
     @property
-    def any_evidence(self) -> bool:
-        """True when anything was seen that code does or that a rule found; circumstances alone are no case."""
-        return any(name.startswith(EVIDENCE) for name in self.seen)
+    def cases(self) -> dict[str, dict[str, int]]:
+        """The values to weigh, of each member that shows anything that could make a case."""
+        return {
+            member: {name: each.value for name, each in self.case(member).items()}
+            for member, seen in self.members.items()
+            if is_evident(seen)
+        }
 
 
-EVIDENCE = ("rule/", "act/", "flow/", "hidden/", "signal/")  # kinds of features that can make a case
+def is_evident(seen: Iterable[str]) -> bool:
+    """True when any of these features could make a case. That files are read, written or deleted cannot."""
+    return any(name.startswith(EVIDENCE) and not name.startswith(_EVERYDAY) for name in seen)
 
 
-def features_of(facts: Facts, findings: Iterable[Finding]) -> Features:
-    """The features of a distribution from its facts and the findings of all rules."""
+def _note(seen: dict[str, Seen], name: str, value: int, line: int) -> None:
+    known = seen.get(name)
+    if value > 0 and (known is None or value > known.value):
+        seen[name] = Seen(value, line)
+
+
+def features_of(
+    facts: Facts, findings: Iterable[Finding], *, sources: Mapping[str, bytes], sides: Mapping[str, bytes]
+) -> Features:
+    """The features of a distribution: its facts, the findings of all rules, its Python files, its small other files."""
     features = Features()
     _rules(features, findings)
     _acts(features, facts)
     _layers(features, facts)
+    _signals(features, facts, sources)
+    _texts(features, facts, sources)
+    for name, value in circumstances_of(facts.filename, [member.path for member in facts.members], sides):
+        features.note_whole(f"about/{name}", value)
     return features
 
 
 def _rules(features: Features, findings: Iterable[Finding]) -> None:
-    high: dict[str, Finding] = {}
+    high: dict[str, set[str]] = {}
     for finding in findings:
         when = "asked" if finding.context is None or not finding.context.automatic else "self"
-        features.note(f"rule/{finding.rule}/{when}", finding.severity.rank + 1, finding.member, finding.line)
+        features.note(finding.member, f"rule/{finding.rule}/{when}", finding.severity.rank + 1, finding.line)
         if finding.severity.rank >= Severity.HIGH.rank:
-            high.setdefault(finding.rule, finding)
-    features.note("rules/high", len(high), *_place(next(iter(high.values()), None)))
+            found = high.setdefault(finding.member, set())
+            found.add(finding.rule)
+            features.note(finding.member, "rules/high", len(found), finding.line)
 
 
 def _acts(features: Features, facts: Facts) -> None:
@@ -118,64 +134,78 @@ def _acts(features: Features, facts: Facts) -> None:
         when = _WHEN[call.context]
         if when == "unreached":
             continue
-        features.note(f"act/{call.act}/{when}", 1, *_place(call))
-        if call.hidden:
-            features.note(f"hidden/{call.act}/{when}", 1, *_place(call))
-        if call.layer:
-            features.note(f"layer/{when}", call.layer, *_place(call))
-        for origin in call.origins:
-            features.note(f"flow/{origin.taint}/{call.act}/{when}", 1, *_place(call))
+        _act(features, call, when)
         if call.act not in _COMMON:
             acts = together.setdefault((call.member, when), set())
             acts.add(call.act)
-            features.note(f"together/{when}", len(acts), *_place(call))
+            features.note(call.member, f"together/{when}", len(acts), call.line)
+
+
+def _act(features: Features, call: Call, when: str) -> None:
+    features.note(call.member, f"act/{call.act}/{when}", 1, call.line)
+    if call.hidden:
+        features.note(call.member, f"hidden/{call.act}/{when}", 1, call.line)
+    if call.layer:
+        features.note(call.member, f"layer/{when}", call.layer, call.line)
+    for origin in call.origins:
+        features.note(call.member, f"flow/{origin.taint}/{call.act}/{when}", 1, call.line)
 
 
 def _layers(features: Features, facts: Facts) -> None:
     for layer in facts.layers:
         if layer.decoded and layer.context is not Context.UNREACHED:
-            features.note(f"decoded/{_WHEN[layer.context]}", layer.depth, layer.member, layer.line)
+            features.note(layer.member, f"decoded/{_WHEN[layer.context]}", layer.depth, layer.line)
 
 
-def _place(where: Call | Finding | None) -> tuple[str, int]:
-    return ("", 0) if where is None else (where.member, where.line)
+def _signals(features: Features, facts: Facts, sources: Mapping[str, bytes]) -> None:
+    scopes: dict[str, _Scopes] = {}
+    together: dict[tuple[str, str], set[str]] = {}
+    for hit in facts.hits:
+        if not hit.rule.startswith(PREFIX):
+            continue
+        name, when = hit.rule.removeprefix(PREFIX), "decoded" if hit.layer else _WHEN[hit.context]
+        if when == "import":
+            if hit.member not in scopes:
+                scopes[hit.member] = _Scopes(sources.get(hit.member, b""))
+            when = "asked" if scopes[hit.member].inside(hit.line) else when
+        features.note(hit.member, f"signal/{name}/{when}", 1, hit.line)
+        found = together.setdefault((hit.member, when), set())
+        found.add(name)
+        features.note(hit.member, f"signals/{when}", len(found), hit.line)
 
 
-def describe(name: str, value: int, rules: Mapping[str, Rule]) -> str:
-    """What a feature of this value says, as one clause for people."""
-    kind, *rest = name.split("/")
-    words = _DESCRIPTIONS.get(kind)
-    if kind == "rule":
-        rule = rules.get(rest[0])
-        said = rest[0] if rule is None else rule.message.rstrip(".")
-        return f"{said} ({rest[0]}, {list(Severity)[value - 1]}, {_WHEN_WORDS[rest[1]]})"
-    if words is None:
-        return name
-    *about, when = rest or [""]
-    text = " ".join([words, *(_about(kind, each) for each in about)]).format(value=value)
-    return f"{text} {_WHEN_WORDS.get(when, when)}".strip()
+class _Scopes:
+    """Which lines of a source lie inside a function, a class or the part for the main program."""
+
+    def __init__(self, raw: bytes) -> None:
+        self._starts: list[int] = []
+        self._opens: list[bool] = []
+        line, position = 1, 0
+        for match in _TOP_LEVEL.finditer(raw):
+            line += raw.count(b"\n", position, match.start())
+            position = match.start()
+            self._starts.append(line)
+            self._opens.append(_OPENS_SCOPE.match(match[0]) is not None)
+
+    def inside(self, line: int) -> bool:
+        position = bisect_right(self._starts, line) - 1
+        return position >= 0 and self._opens[position]
 
 
-def _about(kind: str, word: str) -> str:
-    if kind == "flow":
-        return _TAINT_WORDS[Taint(word)] if word in _TAINTS else _ACT_WORDS[Act(word)]
-    return word
-
-
-_TAINTS = frozenset(taint.value for taint in Taint)
-_DESCRIPTIONS = {
-    "rules": "{value} rules find something grave",
-    "act": "it does this:",
-    "hidden": "under a name put together at run time it does this:",
-    "flow": "",
-    "layer": "{value} layers of executed text have code that acts",
-    "decoded": "{value} layers come out of decoders and are executed",
-    "together": "one module does {value} kinds of things that matter",
-}
-
-
-def names_of_rules(rules: Iterable[Rule]) -> Iterator[str]:
-    """The names of the features that the findings of these rules can have."""
-    for rule in rules:
-        yield f"rule/{rule.id}/self"
-        yield f"rule/{rule.id}/asked"
+def _texts(features: Features, facts: Facts, sources: Mapping[str, bytes]) -> None:
+    contexts = {member.path: member.context for member in facts.members}
+    for oddity in facts.oddities:
+        features.note(oddity.member, f"oddity/{oddity.kind}/{_WHEN[oddity.context]}", 1, oddity.line)
+    for path, seen in features.members.items():
+        raw = sources.get(path)
+        if raw is None or not is_evident(seen):
+            continue
+        when = _WHEN[contexts.get(path, Context.UNREACHED)]
+        features.note(path, f"runs/{when}", 1)
+        for name, value in statistics_of(raw):
+            features.note(path, name, value)
+        watched = {(first or second).decode() for first, second in _IMPORT.findall(raw)} & _WATCHED
+        features.note(path, "text/imports", len(watched))
+        if when == "install":
+            for module in sorted(watched):
+                features.note(path, f"import/{module}", 1)

@@ -38,6 +38,15 @@ class Model:
     rules: Mapping[str, int]  # id -> version of each rule that it was trained with
     imprecise: frozenset[str]  # of those, the rules whose critical findings do not decide by themselves
 
+    def worst(self, cases: Mapping[str, Mapping[str, int]]) -> tuple[str, int] | None:
+        """The case with the greatest margin, the first of equals, by its name; None when there is no case."""
+        found: tuple[str, int] | None = None
+        for name in sorted(cases):
+            margin = self.margin(self.vector(cases[name]))
+            if found is None or margin > found[1]:
+                found = name, margin
+        return found
+
     def vector(self, values: Mapping[str, int]) -> list[int]:
         """The features in the order of the model."""
         return [values.get(name, 0) for name in self.features]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from wheelmark.scan.features import Features, describe
+from wheelmark.scan.feature_words import describe
+from wheelmark.scan.features import Features
 from wheelmark.scan.model import Model
 from wheelmark.scan.report import Reason
 from wheelmark.scan.rule import Rule
@@ -14,13 +15,17 @@ MAX_NEEDED = 12  # a longer list of what would have to be otherwise explains not
 
 
 def reasons_for(model: Model, features: Features, threshold: float, rules: Mapping[str, Rule]) -> tuple[Reason, ...]:
-    """The weightiest reasons of a score, and all that are needed for it to reach `threshold`.
+    """The weightiest reasons of a score, and all that are needed for it to reach `threshold`; none without a case.
 
-    A feature is worth what the margin loses when it alone is set to 0. Of features that stand in for one another each
-    is worth little by itself, so the needed ones are found greedily: the weightiest is taken away, then the weightiest
-    of the rest, until the score falls below the threshold.
+    They speak of the worst member. A feature is worth what the margin loses when it alone is set to 0. Of features that
+    stand in for one another each is worth little by itself, so the needed ones are found greedily: the weightiest is
+    taken away, then the weightiest of the rest, until the score falls below the threshold.
     """
-    vector = model.vector(features.values)
+    worst = model.worst(features.cases)
+    if worst is None:
+        return ()
+    member, seen = worst[0], features.case(worst[0])
+    vector = model.vector(features.cases[member])
     present = [position for position, value in enumerate(vector) if value]
     worth = _worth(model, vector, present)
     needed = _needed(model, vector, present, threshold)
@@ -28,16 +33,19 @@ def reasons_for(model: Model, features: Features, threshold: float, rules: Mappi
     chosen = [position for position in ordered if worth[position] > 0][:MAX_REASONS]
     chosen += [position for position in needed if position not in chosen]
     whole = sum(gain for gain in worth.values() if gain > 0) or 1
-    return tuple(
-        Reason(
-            what=describe(model.features[position], vector[position], rules),
-            effect=round(max(0, worth[position]) / whole, 3),
-            member=features.seen[model.features[position]].member,
-            line=features.seen[model.features[position]].line,
-            needed=position in needed,
+    found = []
+    for position in chosen:
+        name = model.features[position]
+        found.append(
+            Reason(
+                what=describe(name, vector[position], rules),
+                effect=round(max(0, worth[position]) / whole, 3),
+                member="" if name in features.whole else member,
+                line=seen[name].line,
+                needed=position in needed,
+            )
         )
-        for position in chosen
-    )
+    return tuple(found)
 
 
 def _worth(model: Model, vector: Sequence[int], present: Sequence[int]) -> dict[int, int]:

@@ -12,6 +12,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from wheelmark.scan import rules as builtin
+from wheelmark.scan import signals
 from wheelmark.scan.model import Model, load_model, shipped_model
 from wheelmark.scan.patterns import Patterns
 from wheelmark.scan.rule import Rule, RuleState
@@ -51,9 +52,11 @@ class RuleSet:
         )
         object.__setattr__(self, "rules", ordered)
         identities = [_identity(rule) for rule in ordered]
-        digest = hashlib.sha256("\n".join([*identities, self.model.version]).encode()).hexdigest()[:12]
+        digest = hashlib.sha256("\n".join([*identities, self.model.version, signals.SOURCE]).encode()).hexdigest()[:12]
         object.__setattr__(self, "version", f"{ENGINE_VERSION}.{len(ordered)}-{digest}")
-        object.__setattr__(self, "patterns", Patterns([(rule.id, rule.yara) for rule in ordered if rule.yara]))
+        object.__setattr__(
+            self, "patterns", Patterns([(rule.id, rule.yara) for rule in ordered if rule.yara], signals.SOURCE)
+        )
 
 
 def check_id(identifier: str) -> None:

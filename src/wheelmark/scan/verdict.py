@@ -44,7 +44,8 @@ def decisive(findings: Iterable[Finding], model: Model) -> list[Finding]:
 def joined_score(findings: Iterable[Finding], features: Features, model: Model) -> float:
     """The score of the model, of the findings that decide, or of rules that the model does not know: the greatest."""
     everything = list(findings)
-    weighed = model.score(model.margin(model.vector(features.values))) if features.any_evidence else 0.0
+    worst = model.worst(features.cases)
+    weighed = 0.0 if worst is None else model.score(worst[1])
     deciding = decisive(everything, model)
     if deciding:
         return max(weighed, score_of(deciding), model.malicious)

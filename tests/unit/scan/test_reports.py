@@ -159,7 +159,7 @@ def a_model(**changes: object) -> Model:
 def verdict_on(*findings: Finding, seen: tuple[str, ...] = (), complete: bool = True) -> Verdict:
     features = Features()
     for name in seen:
-        features.note(name, 1)
+        features.note("m.py", name, 1)
     return verdict_of(joined_score(findings, features, a_model()), a_model(), complete=complete)
 
 
@@ -183,9 +183,9 @@ def test_model_weighs_what_known_rules_and_facts_say() -> None:
 def test_circumstances_alone_are_no_case() -> None:
     model = a_model(trees=(9_000_000,))
     features = Features()
-    features.note("rules/high", 3)
+    features.note("m.py", "rules/high", 3)
     assert joined_score([], features, model) == 0
-    features.note("act/send over the network/install", 1)
+    features.note("m.py", "act/send over the network/install", 1)
     assert joined_score([], features, model) == 0.99
 
 
