@@ -39,7 +39,6 @@ from scan_learning import (
 from scan_samples import BENIGN_KINDS, FOLDS, Places, Sample, add_options, benign_samples, malicious_samples
 from scan_vectors import Vector, vectors_of
 from wheelmark.scan import RuleSet, ScanBounds, examine, load_ruleset
-from wheelmark.scan.circumstances import SILENT
 from wheelmark.scan.model import SHIPPED, load_model
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,7 +46,7 @@ CARD = ROOT / "docs" / "explanation" / "scanner-model.md"
 EXAMPLES = ROOT / "tests" / "data" / "model-examples.json"
 IMITATION = "imitation"
 DILUTED = "diluted"  # the kind of copies of malicious samples with as many modules as a benign project has
-WEIGHTS = {"malicious": 0.6, DILUTED: 0.4, "hard": 6.0, "ordinary": 2.0, "wide": 5.0, "micro": 1.0, "imitation": 12.0}
+WEIGHTS = {"malicious": 0.6, DILUTED: 0.4, "hard": 6.0, "ordinary": 2.0, "wide": 5.0, "micro": 1.0, "imitation": 20.0}
 MODULES = "about/modules"
 UNTRAINED = frozenset({"mirror"})  # sources that no model is trained with: what it says of them is news to it
 UNPUBLISHED = frozenset({"repo"})  # trees of small projects, packed by us: learned from, but no measure of an index
@@ -174,21 +173,14 @@ def _document(judgement: Judgement, learned: Learned) -> dict[str, object]:
 
 
 def row_of(sample: Sample, vector: Vector) -> Row:
-    """One sample as the learner sees it.
-
-    A distribution without metadata is never uploaded; a benign one counts as one that says nothing of itself, so that
-    what malware says of itself is not held against it by comparison with files that have no metadata at all.
-    """
-    whole = dict(vector.whole)
-    if whole.pop("about/no-metadata", 0) and not sample.malicious:
-        whole.update({f"about/{name}": 1 for name in SILENT})
+    """One sample as the learner sees it."""
     return Row(
         group=sample.group,
         kind=sample.kind,
         source=sample.source,
         malicious=sample.malicious,
         year=sample.year,
-        cases=[{**whole, **case} for case in vector.cases],
+        cases=[{**vector.whole, **case} for case in vector.cases],
         critical=vector.critical,
         name=sample.filename,
     )

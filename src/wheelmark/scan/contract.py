@@ -78,7 +78,9 @@ def _about_sample(rule: Rule, malicious: bool, sample: Sample, ruleset: RuleSet)
         f"expected no finding, got {finding.severity.value} at {finding.member}:{finding.line}: {finding.evidence}"
         for finding in mine
     ]
-    if not mine and report.verdict is not Verdict.BENIGN:
+    # A sample of a few lines has neither a description nor much harmless code, and may well be suspicious to the model;
+    # what must not be is that somebody is accused of it.
+    if not mine and report.verdict not in (Verdict.BENIGN, Verdict.SUSPICIOUS):
         why = ", ".join(sorted({finding.rule for finding in report.findings}))
-        found.append(f"expected the verdict benign, got {report.verdict.value} by {why or 'no rule'}")
+        found.append(f"expected a verdict below malicious, got {report.verdict.value} by {why or 'no rule'}")
     return found

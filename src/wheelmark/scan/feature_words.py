@@ -29,6 +29,8 @@ _TAINTS = {
     Taint.SECRET: "secrets or the environment",
     Taint.HOST: "who and where the machine is",
     Taint.FILE: "the contents of a file",
+    Taint.KEY: "what the user types or a key that code was given",
+    Taint.OUTPUT: "what a command prints",
     Taint.DROPPED: "a file that it wrote from elsewhere",
 }
 _GETS = {
@@ -78,7 +80,6 @@ _ODDITIES = {
     "invisible-text": "invisible characters stand in a row",
 }
 _ABOUT = {
-    "no-metadata": "it has no metadata",
     "no-address": "it names no page of the project",
     "no-author": "it names no author",
     "no-summary": "it has no summary",

@@ -274,10 +274,6 @@ def test_circumstances_are_those_of_the_metadata_nearest_to_the_top() -> None:
     assert {"no-address", "no-author", "no-summary", "no-description", "no-readme"} <= set(silent)
 
 
-def test_file_without_metadata_says_nothing_of_itself() -> None:
-    assert dict(circumstances_of("widget-1.tar.gz", ["widget-1/setup.py"], {})) == {"modules": 1, "no-metadata": 1}
-
-
 def test_date_is_no_odd_version() -> None:
     def odd(version: str) -> bool:
         raw = f"Name: w\nVersion: {version}\n\n".encode()
