@@ -40,6 +40,7 @@ BENCHMARKS: dict[str, str] = {
     "slow": "bench_index:slow_clients",
     "kill": "bench_index:killed_at_random",
     "delivery": "bench_delivery:figures",
+    "client": "bench_client:figures",
     "mutations": "bench_mutations:figures",
     "scan": "bench_scan:figures",
 }
