@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -241,3 +242,12 @@ def test_pre_commit_hooks_find_malicious_code(
     names = [path.name for path in tmp_path.rglob("*") if re.search(files["files"], path.name)]
     assert names == ["widget-1-py3-none-any.whl"]
     assert scan(*files["entry"].split()[2:], *names).returncode == status
+
+
+@pytest.mark.parametrize("form", ["text", "json", "sarif"])
+def test_file_whose_name_is_no_text_is_shown_in_every_form(tmp_path: Path, form: str) -> None:
+    name = os.fsdecode(b"widget-\xff-1-py3-none-any.whl")
+    (tmp_path / name).write_bytes(a_wheel(MALICIOUS))
+    result = scan(tmp_path, "--format", form)
+    assert (result.returncode, result.stderr) == (1, "")
+    assert "malicious" in result.stdout

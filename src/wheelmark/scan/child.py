@@ -18,7 +18,7 @@ import orjson
 
 from wheelmark.scan.bounds import ScanBounds, WorkerLimits
 from wheelmark.scan.confinement import allow_cpu, confine
-from wheelmark.scan.engine import incomplete, scan_file
+from wheelmark.scan.engine import OUT_OF_MEMORY, incomplete, scan_file
 from wheelmark.scan.report import Report
 from wheelmark.scan.ruleset import RuleSet, load_ruleset
 from wheelmark.scan.source import load_salvage
@@ -69,9 +69,10 @@ def _scanned(request: Mapping[str, str], ruleset: RuleSet) -> tuple[Report, bool
     """The report, and whether this process may go on after it."""
     name = request["name"]
     try:
-        return scan_file(Path(request["path"]), filename=name, ruleset=ruleset, bounds=ScanBounds()), True
+        path = Path(os.fsdecode(request["path"].encode("latin-1")))
+        return scan_file(path, filename=name, ruleset=ruleset, bounds=ScanBounds()), True
     except MemoryError:
-        return incomplete(name, "", ruleset.version, "out of memory", 0.0), False
+        return incomplete(name, "", ruleset.version, OUT_OF_MEMORY, 0.0), False
     except OSError as error:
         return incomplete(name, "", ruleset.version, f"unreadable: {error.strerror or error}", 0.0), True
     except Exception as error:  # noqa: BLE001 - whatever a hostile file provokes in us makes the scan incomplete, not the service

@@ -14,6 +14,7 @@ from wheelmark import __version__
 from wheelmark.errors import WheelmarkError
 from wheelmark.scan.console import Printer, progress_of
 from wheelmark.scan.flow import printable
+from wheelmark.scan.isolated import sayable
 from wheelmark.scan.options import EXIT_CLEAN, EXIT_FOUND, EXIT_INCOMPLETE, add_jobs, add_rules, rules_folders
 from wheelmark.scan.parallel import Target, distributions_in, scan_all
 from wheelmark.scan.report import Report, Verdict
@@ -120,7 +121,7 @@ def _tree(folder: Path, exclude: Sequence[str]) -> Iterator[Target]:
         if packed.left_out:
             names = ", ".join(map(printable, sorted(packed.left_out)))
             print(f"wheelmark: {folder}: left out {names}", file=sys.stderr)
-        yield Target(path, str(folder), packed.filename, packed.root)
+        yield Target(path, sayable(str(folder)), packed.filename, packed.root)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -25,6 +25,7 @@ from wheelmark.scan.verdict import decisive, joined_score, verdict_of
 
 MAX_FINDINGS_OF_RULE = 25
 MAX_REASON = 500
+OUT_OF_MEMORY = "out of memory"  # the reason of a scan after which its process cannot be trusted to go on
 TOGETHER_MESSAGE = (
     "No rule says it by itself; taken together, what the file does and how it is made is what malware is like."
 )

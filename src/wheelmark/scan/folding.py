@@ -16,6 +16,7 @@ from wheelmark.scan.values import UNKNOWN, words
 
 MAX_INT_BITS = 65_536
 MAX_SHIFT = 4096
+MAX_SPLIT_BYTES = 2 * 1024 * 1024  # of a text that is split: each part costs fifty bytes beside its own
 
 _ARITHMETIC: dict[type[ast.operator], Callable[[int, int], int]] = {
     ast.Sub: operator.sub,
@@ -34,6 +35,7 @@ _TEXT_METHODS = words(
     "removeprefix removesuffix partition rpartition splitlines translate zfill ljust rjust center casefold index find"
 )
 _SEQUENCE_METHODS = frozenset({"copy", "index", "count", "keys", "values", "items", "get"})
+_SPLITTING_METHODS = frozenset({"split", "rsplit", "splitlines"})
 _WIDENING_METHODS = frozenset({"zfill", "ljust", "rjust", "center"})
 
 
@@ -158,7 +160,20 @@ def _formatted(template: str | bytes, values: object) -> object:
     conversions = text.replace("%%", "").split("%")[1:]
     if any(not part or part[0] not in "sdxcrX" for part in conversions):
         return UNKNOWN
+    if not _fits(len(text), len(conversions), values if isinstance(values, tuple) else (values,)):
+        return UNKNOWN
     return template % values  # a wrong type raises TypeError, which folds to UNKNOWN
+
+
+def _fits(template: int, places: int, values: Sequence[object]) -> bool:
+    """Whether a template with so many places can be filled within bounds; of values only plain ones are shown."""
+    longest = 0
+    for value in values:
+        if isinstance(value, (str, bytes)):
+            longest = max(longest, len(value))
+        elif value is not None and not isinstance(value, (int, float)):
+            return False
+    return template + places * longest <= MAX_TEXT_BYTES
 
 
 def _text_method(receiver: str | bytes | bytearray, method: str, arguments: Sequence[object], budget: Budget) -> object:
@@ -177,7 +192,20 @@ def _text_method(receiver: str | bytes | bytearray, method: str, arguments: Sequ
         return UNKNOWN
     if method == "replace" and len(arguments) >= 2:
         return _replaced(receiver, arguments)
+    if method == "translate" and not _translates_within_bounds(receiver, arguments):
+        return UNKNOWN
+    if method in _SPLITTING_METHODS and len(receiver) > MAX_SPLIT_BYTES:
+        return UNKNOWN
     return getattr(receiver, method)(*arguments)
+
+
+def _translates_within_bounds(receiver: str | bytes | bytearray, arguments: Sequence[object]) -> bool:
+    table = arguments[0] if arguments else None
+    if not isinstance(receiver, str) or not isinstance(table, (dict, list, tuple)):
+        return True  # bytes become as many bytes or fewer, and a text as a table gives single characters
+    texts = table.values() if isinstance(table, dict) else table
+    longest = max((len(each) for each in texts if isinstance(each, str)), default=1)
+    return len(receiver) * longest <= MAX_TEXT_BYTES
 
 
 def _joined(separator: str | bytes | bytearray, arguments: Sequence[object]) -> object:
@@ -191,13 +219,12 @@ def _joined(separator: str | bytes | bytearray, arguments: Sequence[object]) -> 
 
 def _brace_formatted(template: str | bytes | bytearray, arguments: Sequence[object]) -> object:
     # Attribute access and widths in a template are not computed: `{0.__class__}` and `{:>999999999}` are traps.
-    if not isinstance(template, str) or (any(mark in template for mark in (".", ":", "!", "[")) and "{" in template):
-        plain = isinstance(template, str) and not any(
-            mark in field for field in template.split("{")[1:] for mark in ".:![" if mark in field.split("}")[0]
-        )
-        if not plain:
-            return UNKNOWN
-    return template.format(*arguments)  # type: ignore[union-attr]  # a str by now
+    if not isinstance(template, str):
+        return UNKNOWN
+    fields = [field.split("}")[0] for field in template.split("{")[1:]]
+    if any(mark in field for field in fields for mark in ".:![") or not _fits(len(template), len(fields), arguments):
+        return UNKNOWN
+    return template.format(*arguments)
 
 
 def _replaced(receiver: str | bytes | bytearray, arguments: Sequence[object]) -> object:

@@ -28,6 +28,7 @@ MAX_SCRIPTS = 5  # that one command line starts
 # Up to this size the modules of a distribution are read as one program, with values and calls followed from one to the
 # other; their trees stay in memory for that. It is far beyond the size of what is written to do harm.
 MAX_LINKED_BYTES = 768 * 1024
+MAX_IMPORT_PARTS = 64  # of a dotted name; a path has no more either
 MAX_ROUNDS = 3  # times that a module is read again because another one was found to call into it
 
 
@@ -245,7 +246,7 @@ def _follow_imports(state: _Gathering, harvest: Harvest) -> None:
     for name, when in harvest.imports.items():
         reached = when if when.automatic else Context.ON_CALL
         parts = name.split(".")
-        for length in range(1, len(parts) + 1):
+        for length in range(1, min(len(parts), MAX_IMPORT_PARTS) + 1):
             path = state.layout.modules.get(".".join(parts[:length]))
             if path is not None and path != harvest.member:
                 _promote(state, path, reached)

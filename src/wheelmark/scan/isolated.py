@@ -19,7 +19,7 @@ import orjson
 
 from wheelmark.errors import Unavailable
 from wheelmark.scan.bounds import WorkerLimits
-from wheelmark.scan.engine import incomplete
+from wheelmark.scan.engine import OUT_OF_MEMORY, incomplete
 from wheelmark.scan.report import Report
 
 _CHUNK = 65_536
@@ -91,7 +91,7 @@ class IsolatedScanner:
 
         Raises: Unavailable when no scanning process can be started at all, which says nothing about the file.
         """
-        name = filename or path.name
+        name = sayable(filename or path.name)
         started = time.monotonic()
         with self._lock:
             child = self._ready_child()
@@ -101,7 +101,8 @@ class IsolatedScanner:
                 self._discard()
                 elapsed_ms = round((time.monotonic() - started) * 1000, 1)
                 return incomplete(name, _sha256(path), self._ruleset, str(error), elapsed_ms)
-            if child.scans >= self._limits.scans_per_process:
+            if child.scans >= self._limits.scans_per_process or report.incomplete_reason == OUT_OF_MEMORY:
+                # After the latter it ends by itself; the next file must not find it on its way out.
                 self._discard()
         return report if report.sha256 else replace(report, sha256=_sha256(path))
 
@@ -153,7 +154,9 @@ class IsolatedScanner:
 
     def _ask(self, child: _Child, path: Path, name: str) -> Report:
         child.scans += 1
-        request = orjson.dumps({"path": str(path.absolute()), "name": name}) + b"\n"
+        # A path is bytes to the system, and need not be text; latin-1 carries any bytes there and back.
+        encoded = os.fsencode(path.absolute()).decode("latin-1")
+        request = orjson.dumps({"path": encoded, "name": name}) + b"\n"
         try:
             assert child.process.stdin is not None  # noqa: S101 - opened as a pipe above
             child.process.stdin.write(request)
@@ -204,6 +207,11 @@ class IsolatedScanner:
         if self._child is not None:
             _end(self._child.process)
             self._child = None
+
+
+def sayable(name: str) -> str:
+    """A file name as text that every output can carry; what is no text in it is replaced."""
+    return name.encode("utf-8", "replace").decode("utf-8")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

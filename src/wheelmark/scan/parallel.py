@@ -9,7 +9,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from wheelmark.scan.engine import incomplete
-from wheelmark.scan.isolated import IsolatedScanner
+from wheelmark.scan.isolated import IsolatedScanner, sayable
 from wheelmark.scan.options import MAX_JOBS
 from wheelmark.scan.report import Report
 
@@ -28,7 +28,7 @@ class Target:
     @classmethod
     def of(cls, path: Path) -> Target:
         """A file under its own name."""
-        return cls(path, str(path), path.name)
+        return cls(path, sayable(str(path)), path.name)
 
 
 def distributions_in(path: Path) -> list[Path]:

@@ -40,7 +40,8 @@ def decode_source(raw: bytes) -> str:
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(raw[:4096]).readline)
         return raw.decode(encoding, "replace")
-    except (SyntaxError, LookupError, UnicodeDecodeError):
+    except (SyntaxError, LookupError, ValueError):
+        # ValueError: some codecs replace nothing (idna), one refuses everything (undefined).
         return raw.decode("utf-8", "replace")
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from support.scan import a_wheel
 from wheelmark.errors import Unavailable
-from wheelmark.scan import IsolatedScanner, Verdict, WorkerLimits
+from wheelmark.scan import IsolatedScanner, Report, Verdict, WorkerLimits
 
 HELLO = "import sys, json\nprint(json.dumps({'ready': 'test', 'without_network': False}), flush=True)\n"
 MALICIOUS = {
@@ -163,3 +163,23 @@ def test_child_dies_with_the_scanner(wheel: Path) -> None:
     scanner.close()
     with pytest.raises(ProcessLookupError):
         os.kill(process_id, 0)
+
+
+def test_child_that_ran_out_of_memory_is_replaced_before_the_next_file(wheel: Path) -> None:
+    """It says so and then ends: a file that is asked for in between must not meet it on its way out."""
+    out_of_memory = (
+        "name = json.loads(sys.stdin.readline())['name']\n"
+        "print(json.dumps({'file': name, 'sha256': '0' * 64, 'verdict': 'incomplete', 'score': 0, 'findings': [], "
+        "'elapsed_ms': 1, 'ruleset': 'test', 'incomplete_reason': 'out of memory'}), flush=True)\nsys.stdin.read()"
+    )
+    with stand_in(out_of_memory) as scanner:
+        assert scanner.scan(wheel).incomplete_reason == "out of memory"
+        assert scanner.process_id is None
+
+
+def test_file_whose_name_is_no_text_is_scanned(scanner: IsolatedScanner, wheel: Path) -> None:
+    odd = wheel.with_name(os.fsdecode(b"widget-\xff-1-py3-none-any.whl"))
+    odd.write_bytes(wheel.read_bytes())
+    report = scanner.scan(odd)
+    assert (report.verdict, report.file) == (Verdict.BENIGN, "widget-?-1-py3-none-any.whl")
+    assert Report.from_json(report.to_json(with_context=True)) == report
