@@ -108,6 +108,7 @@ class CallReader(ABC):
     program: Program
     command_classes: list[Value]
     roundabout: Mapping[str, Callable[[CallReader, Site], Value | None]]  # name -> what calling it really means
+    getters: Mapping[str, Callable[[CallReader, Value, Site], Value]]  # the same, for what a call made
 
     @abstractmethod
     def evaluate(self, node: ast.expr, frame: Frame) -> Value:
@@ -153,6 +154,9 @@ class CallReader(ABC):
             result = means(self, site)
             if result is not None:
                 return result
+        getter = self.getters.get(name)
+        if getter is not None:
+            return getter(self, function, site)
         act = act_of(name)
         if act is not None:
             self.record(name, act, site)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from wheelmark.scan.calls import CallReader
 from wheelmark.scan.computing import Computer
-from wheelmark.scan.roundabout import ROUNDABOUT
+from wheelmark.scan.roundabout import GETTERS, ROUNDABOUT
 from wheelmark.scan.scopes import ClassRecord, Frame, Function, Harvest, Meter, Program, ReadMember, StepsExceeded
 from wheelmark.scan.taints import HOST_VARIABLES, SECRET_VARIABLE
 from wheelmark.scan.values import MAX_TEXT, NOTHING, Origin, Taint, Value, joined_origins
@@ -25,6 +25,7 @@ class NameReader(CallReader):
     """The names of a module; `ExpressionReader` adds the expressions."""
 
     roundabout = ROUNDABOUT
+    getters = GETTERS
 
     def __init__(
         self,

@@ -13,6 +13,8 @@ from wheelmark.scan.facts import Act
 from wheelmark.scan.values import MAX_TEXT, NOTHING, Origin, Taint, Value, joined_origins, next_order
 from wheelmark.scan.vocabulary import ACTS, acts_of_names, canonical
 
+MAX_GOT_PARTS = 8  # of the dotted path of an `attrgetter`
+
 
 def _getattr(reader: CallReader, site: Site) -> Value | None:
     owner, name = site.argument(0, ""), site.argument(1, "").constant
@@ -23,6 +25,35 @@ def _getattr(reader: CallReader, site: Site) -> Value | None:
         return found
     hidden = f"getattr(…, {name!r})"
     return Value(found.constant, name=canonical(found.name), origins=found.origins, hidden=hidden, items=found.items)
+
+
+def _getter(name: str) -> Callable[[CallReader, Site], Value | None]:
+    """`operator.attrgetter("system")`: a function that keeps what it was made of until it is called."""
+
+    def make(reader: CallReader, site: Site) -> Value | None:
+        return Value(name=f"{name}()", items=tuple(site.arguments), origins=joined_origins(site.values))
+
+    return make
+
+
+def _attribute_got(reader: CallReader, getter: Value, site: Site) -> Value:
+    """`operator.attrgetter("path.join")(os)`."""
+    path, found = getter.items[0].constant if getter.items else None, site.argument(0, "")
+    if len(getter.items) != 1 or not isinstance(path, str):
+        return Value(origins=found.origins)
+    for name in path.split(".")[:MAX_GOT_PARTS]:
+        found = reader.attribute_of(found, name, site.line)
+    if found.name in {"", "__builtins__"} or found.name.startswith("@"):
+        return found
+    hidden = f"operator.attrgetter({path!r})"
+    return Value(found.constant, name=canonical(found.name), origins=found.origins, hidden=hidden, items=found.items)
+
+
+def _method_called(reader: CallReader, caller: Value, site: Site) -> Value:
+    """`operator.methodcaller("system", "echo")(os)`, which is hidden in the same way."""
+    name = caller.items[0] if caller.items else NOTHING
+    method = _attribute_got(reader, Value(items=(name,)), site)
+    return reader.apply(method, Site(list(caller.items[1:]), {}, site.line, site.frame, method.hidden))
 
 
 def _import_by_name(reader: CallReader, site: Site) -> Value | None:
@@ -192,6 +223,8 @@ _STARTERS = (
 ROUNDABOUT: dict[str, Callable[[CallReader, Site], Value | None]] = {
     "getattr": _getattr,
     "setattr": _setattr,
+    "operator.attrgetter": _getter("operator.attrgetter"),
+    "operator.methodcaller": _getter("operator.methodcaller"),
     "__import__": _import_by_name,
     "importlib.import_module": _import_by_name,
     "importlib.__import__": _import_by_name,
@@ -215,4 +248,9 @@ ROUNDABOUT: dict[str, Callable[[CallReader, Site], Value | None]] = {
     "setuptools.setup": _setup,
     "distutils.core.setup": _setup,
     **dict.fromkeys(_STARTERS.split(), _started),
+}
+
+GETTERS: dict[str, Callable[[CallReader, Value, Site], Value]] = {
+    "operator.attrgetter()": _attribute_got,
+    "operator.methodcaller()": _method_called,
 }

@@ -63,6 +63,8 @@ def test_decoded_code_is_found_in_every_form(source: str) -> None:
         "import sys\nimport os\ngetattr(sys.modules['os'], ''.join(map(chr, [115, 121, 115, 116, 101, 109])))('echo')",
         "import os\nvars(os)['sys' 'tem']('echo imitation')",
         "import os\nos.__dict__['metsys'[::-1]]('echo imitation')",
+        "import operator, os\noperator.attrgetter('sys' + 'tem')(os)('echo imitation')",
+        "import operator, os\noperator.methodcaller('sys' + 'tem', 'echo imitation')(os)",
     ],
 )
 def test_process_under_computed_name_is_found(source: str) -> None:

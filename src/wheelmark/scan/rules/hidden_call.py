@@ -10,6 +10,10 @@ from wheelmark.scan.rule import Evidence, Rule
 from wheelmark.scan.rules._common import graded
 from wheelmark.scan.samples import Sample, Samples
 
+_ROUNDABOUT = (
+    *("getattr", "globals", "locals", "vars", "sys.modules", "builtins", "__builtins__"),
+    *("operator.attrgetter", "operator.methodcaller"),
+)
 _ACTS = (Act.RUN_CODE, Act.START_PROCESS, Act.LOAD_CODE, Act.SEND, Act.CONNECT)
 
 
@@ -24,10 +28,7 @@ def _severity(call: Call) -> Severity | None:
     if call.hidden.startswith("__import__"):
         # `__import__("os").system(…)` written plainly is a habit of one-liners.
         return graded(call.context, automatic=Severity.MEDIUM, on_call=Severity.INFO, entry=Severity.INFO)
-    if (
-        call.hidden.startswith(("getattr", "globals", "locals", "vars", "sys.modules", "builtins", "__builtins__"))
-        or "[" in call.hidden
-    ):
+    if call.hidden.startswith(_ROUNDABOUT) or "[" in call.hidden:
         if call.name in {"exec"} and call.hidden.startswith("getattr") and "builtins" not in call.hidden:
             # Code for two versions of the language takes `exec` from the builtins module this way.
             return graded(call.context, automatic=Severity.MEDIUM, on_call=Severity.INFO, entry=Severity.INFO)
@@ -37,7 +38,7 @@ def _severity(call: Call) -> Severity | None:
 
 RULE = Rule(
     id="hidden-call",
-    version=1,
+    version=2,
     severity=Severity.HIGH,
     tactic=Tactic.DEFENSE_EVASION,
     message="What runs code, starts a process or talks to the network is called under a name put together at run time.",
