@@ -9,12 +9,14 @@ TOOLS := .venv-tools
 TRAIN := .venv-train
 CACHE ?= $(HOME)/.cache/wheelmark-train
 CONFORMANCE := .venv-conformance
+FUZZ := .venv-fuzz
+SECONDS := 600
 UV := $(BIN)/uv
 UV_VERSION := 0.13.9
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
 	--custom-compile-command 'make lock'
 
-.PHONY: run demo test test-again check services conformance bench train docs lock setup setup-dev clean
+.PHONY: run demo test test-again check services conformance bench train fuzz docs lock setup setup-dev clean
 
 run: setup
 	$(BIN)/wheelmark serve --data $(DATA)
@@ -112,6 +114,16 @@ $(TRAIN)/.stamp: requirements.lock $(UV)
 train: $(TRAIN)/.stamp
 	PYTHONPATH=src $(TRAIN)/bin/python bench/train_scan.py --cache "$(CACHE)" $(OPTIONS)
 
+# Coverage-guided fuzzing of the scanner; atheris has wheels for few interpreters, hence the environment of its own.
+$(FUZZ)/.stamp: requirements.lock $(UV)
+	$(UV) venv --quiet --clear --python $(BIN)/python $(FUZZ)
+	$(UV) pip install --quiet --python $(FUZZ)/bin/python --require-hashes --requirement requirements.lock
+	$(UV) pip install --quiet --python $(FUZZ)/bin/python 'atheris==3.0.0'
+	touch $@
+
+fuzz: setup $(FUZZ)/.stamp
+	PYTHONPATH=src $(FUZZ)/bin/python tools/fuzz_scan.py --seconds $(SECONDS)
+
 docs: setup-dev
 	$(BIN)/sphinx-build --fail-on-warning --quiet docs docs/_build/html
 
@@ -123,4 +135,4 @@ lock: $(UV)
 	$(LOCK) --extra dev pyproject.toml --output-file requirements-dev.lock
 
 clean:
-	rm -rf $(VENV) $(PEERS) $(GUARDDOG) $(TOOLS) $(TRAIN) $(CONFORMANCE) docs/_build .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(PEERS) $(GUARDDOG) $(TOOLS) $(TRAIN) $(CONFORMANCE) $(FUZZ) docs/_build .mypy_cache .ruff_cache .pytest_cache
