@@ -22,7 +22,10 @@ import atheris
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "tests"))
 
-with atheris.instrument_imports(include=["wheelmark.scan", "wheelmark.dist"]):
+# The model only adds numbers, and takes most of the time when it is instrumented.
+with atheris.instrument_imports(
+    include=["wheelmark.scan", "wheelmark.dist"], exclude=["wheelmark.scan.model", "wheelmark.scan.reasons"]
+):
     from support.imitations import IMITATIONS
     from support.mutations import MUTATIONS, sources_of
     from support.traps import DEEP, TRAPS

@@ -210,6 +210,13 @@ TRAPS: dict[str, str] = {
         bytes.fromhex(1)
         bytes.fromhex('zz')
         ''.join(1)
+        'a'.translate()
+        'a'.decode()
+        'a'.encode()
+        'a'.join()
+        'a'.format(*[])
+        'a'.replace()
+        'a'.zfill()
         setattr(1)
         compile()
         dict(1)[2]

@@ -323,7 +323,7 @@ class ExpressionReader(NameReader):
         constants = [argument.constant for argument in arguments]
         hides = method == "to_bytes" and isinstance(receiver.constant, int) and receiver.constant.bit_length() > 64
         if hides or is_decoding_method(method, constants):
-            codec = repr(constants[0]) if isinstance(constants[0], str) else ""
+            codec = repr(constants[0]) if constants and isinstance(constants[0], str) else ""
             decoder = Origin(Taint.DECODED, site.line, f".{method}({codec})", next_order(origins))
             origins = origins | {decoder}
         if not site.keywords and all(argument.known for argument in arguments):
