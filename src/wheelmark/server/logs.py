@@ -79,7 +79,8 @@ def configure_logs(form: str, *, process: str, stream: TextIO | None = None, lev
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level)
-    for chatty in ("procrastinate", "asyncio", "urllib3", "_granian", "granian"):
+    # tuf tells of each holder whose signature a threshold did without.
+    for chatty in ("procrastinate", "asyncio", "urllib3", "_granian", "granian", "tuf"):
         logging.getLogger(chatty).setLevel(max(level, logging.WARNING))
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

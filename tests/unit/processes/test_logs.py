@@ -43,6 +43,11 @@ def test_library_that_uses_the_standard_module_comes_out_the_same_way(stream: io
     assert (event["event"], event["status_code"], event["process"]) == ("Not Found: /x", 404, "test")
 
 
+def test_threshold_that_is_met_without_everybody_is_no_news(stream: io.StringIO) -> None:
+    logging.getLogger("tuf.api._payload").info("No signature for keyid %s", "ab" * 32)
+    assert stream.getvalue() == ""
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
