@@ -25,7 +25,9 @@ from wheelmark.scan.source import load_salvage
 CPU_SECONDS = 120  # for one sample
 AHEAD = 16  # samples in flight: their bytes are in memory
 # Modules of the scanner that come after the features, or only run it.
-_AFTER_FEATURES = {"child", "command", "console", "isolated", "model", "reasons", "report", "sarif", "verdict"}
+_AFTER_FEATURES = frozenset(
+    "child command console contract feature_words isolated model reasons report sarif verdict".split()
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

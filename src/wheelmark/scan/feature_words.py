@@ -29,7 +29,8 @@ _TAINTS = {
     Taint.SECRET: "secrets or the environment",
     Taint.HOST: "who and where the machine is",
     Taint.FILE: "the contents of a file",
-    Taint.KEY: "what the user types or a key that code was given",
+    Taint.CAPTURE: "what somebody typed, copied, saw or said",
+    Taint.KEY: "an argument that is called like a private key or a seed phrase",
     Taint.OUTPUT: "what a command prints",
     Taint.DROPPED: "a file that it wrote from elsewhere",
 }
