@@ -6,21 +6,18 @@ import ast
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from wheelmark.scan.calculation import Calculation
 from wheelmark.scan.ciphers import CIPHER_MAKERS
 from wheelmark.scan.commands import fetched_files, programs, unpacked_archives
 from wheelmark.scan.facts import Act, Call, Layer
 from wheelmark.scan.folding import fold_function
-from wheelmark.scan.paths import SCRIPT_SUFFIXES
-from wheelmark.scan.scopes import ClassRecord, Frame, Function, Harvest, Meter, Program, ReadMember
+from wheelmark.scan.scopes import ClassRecord, Frame, Function, Harvest, Meter, Program, ReadMember, Site
 from wheelmark.scan.source import parse_text
 from wheelmark.scan.taints import (
     ADDRESS_SERVICE,
     CAPTURE_LISTENERS,
     IDENTITY_COMMAND,
-    SECRET_PATH,
     decodes,
     gives,
     propagates,
@@ -38,31 +35,10 @@ from wheelmark.scan.values import (
     next_order,
 )
 from wheelmark.scan.vocabulary import CALLERS, act_of
+from wheelmark.scan.written_files import MAX_SHOWN, PACKING, WRITERS, note_packed, note_written
 
-MAX_SHOWN = 80  # characters of a path or command that are kept with an origin
-OWN_TEXT = "own text"  # what a dropped file holds when it is a script that stands in the code itself
 MAX_LAYER_TEXT = 200_000  # characters of one layer that are kept for rules about text
 MIN_LAYER_TEXT = 24  # characters of undecoded text: shorter ones are expressions, not programs
-_WRITERS = frozenset(
-    {
-        "open().write",
-        "pathlib.Path().write_text",
-        "pathlib.Path().write_bytes",
-        "pathlib.Path().open().write",
-        "tempfile.NamedTemporaryFile().write",
-        "os.fdopen().write",
-        "aiofiles.open().write",
-    }
-)
-_MOVERS = frozenset({"shutil.move", "shutil.copy", "shutil.copy2", "shutil.copyfile", "os.rename", "os.replace"})
-# What unpacks an archive: the position and keyword of the folder, when the archive is the receiver, or its own.
-_UNPACKERS: dict[str, tuple[int, str]] = {
-    "zipfile.ZipFile().extractall": (0, "path"),
-    "zipfile.ZipFile().extract": (1, "path"),
-    "tarfile.open().extractall": (0, "path"),
-    "tarfile.open().extract": (1, "path"),
-}
-_PACKERS = frozenset({"zipfile.ZipFile().write", "tarfile.open().add"})
 _PATH_MAKERS = frozenset(
     {"os.path.join", "pathlib.Path", "os.path.abspath", "os.path.expanduser", "os.path.expandvars", "os.path.realpath"}
 )
@@ -70,29 +46,6 @@ _FOLDER_FOR_FILES = frozenset({"tempfile.gettempdir", "tempfile.gettempdirb"})
 # Each call gives a path of its own, which is then known by the place of the call.
 _FRESH_PATHS = frozenset({"tempfile.NamedTemporaryFile", "tempfile.mkdtemp", "tempfile.mktemp", "tempfile.mkstemp"})
 _KEEP_ITEMS = frozenset({"list", "tuple", "reversed", "iter", "set"})
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """One call as it stands: what is given, where, and how the name was reached."""
-
-    arguments: list[Value]
-    keywords: Mapping[str, Value]
-    line: int
-    frame: Frame
-    hidden: str = ""
-    receiver: Value = NOTHING
-
-    def argument(self, position: int, keyword: str) -> Value:
-        """An argument by position or keyword; `NOTHING` when it is not given."""
-        if len(self.arguments) > position:
-            return self.arguments[position]
-        return self.keywords.get(keyword, NOTHING)
-
-    @property
-    def values(self) -> list[Value]:
-        """All arguments."""
-        return [*self.arguments, *self.keywords.values()]
 
 
 class CallReader(ABC):
@@ -169,8 +122,8 @@ class CallReader(ABC):
             self._follow_caller(caller, site)
         elif name in CAPTURE_LISTENERS:
             self._follow_listener(name, site)
-        elif name in _UNPACKERS or name in _PACKERS or name == "shutil.make_archive":
-            self._note_packed(name, site)
+        elif name in PACKING:
+            note_packed(self.harvest.paths, name, site)
         elif name.endswith(".save") and site.receiver.has(Taint.CAPTURE):
             self.harvest.paths.keep(site.argument(0, "fp"), site.receiver.origins)
         return self._result(name, act, site)
@@ -184,7 +137,9 @@ class CallReader(ABC):
         """Add a call to the harvest, and keep in mind which paths were written with what."""
         arguments = site.arguments
         if act is Act.WRITE:
-            self._note_written(name, site)
+            if name in WRITERS:
+                self._read_program(site.argument(0, "data"), site)
+            note_written(self.harvest.paths, name, site)
         elif act is Act.DOWNLOAD:
             path = site.keywords.get("out") or site.argument(1, "filename")
             self.harvest.paths.drop(path, Origin(Taint.NETWORK, site.line, name))
@@ -313,51 +268,6 @@ class CallReader(ABC):
             callback = site.argument(position, keyword)
             if callback.name.startswith("@"):
                 self.apply(callback, Site([typed], {}, site.line, site.frame))
-
-    def _note_written(self, name: str, site: Site) -> None:
-        content, paths = site.argument(0, "data"), self.harvest.paths
-        if name in _WRITERS:
-            self._read_program(content, site)
-            paths.keep(site.receiver, content.origins)
-            origins = [each for each in sorted(content.origins) if each.taint in (Taint.NETWORK, Taint.DECODED)]
-            if origins:
-                paths.drop(site.receiver, origins[0])
-            elif site.receiver.text.lower().endswith(SCRIPT_SUFFIXES) and paths.origin_of(site.receiver) is None:
-                paths.drop(site.receiver, Origin(Taint.FILE, site.line, OWN_TEXT))
-        elif name == "shutil.copyfileobj":
-            paths.keep(site.argument(1, "fdst"), content.origins)
-            if content.has(Taint.NETWORK):
-                paths.drop(site.argument(1, "fdst"), Origin(Taint.NETWORK, site.line, name))
-        elif name in _MOVERS:
-            target = site.argument(1, "dst")
-            origin = paths.origin_of(content)
-            if origin is not None:
-                paths.drop(target, origin)
-            paths.keep(target, paths.contents_of(content) | self.file_origins(content, site.line))
-
-    def _note_packed(self, name: str, site: Site) -> None:
-        """Files put into an archive, and archives taken apart: what is known of the one holds for the other."""
-        paths = self.harvest.paths
-        if name in _PACKERS:
-            packed = site.argument(0, "filename")
-            paths.keep(site.receiver, paths.contents_of(packed) | self.file_origins(packed, site.line))
-        elif name == "shutil.make_archive":
-            base, kind = site.argument(0, "base_name"), site.argument(1, "format").text
-            folder = site.argument(2, "root_dir")
-            paths.keep(Value(f"{base.text}.{kind}"), self.file_origins(folder, site.line))
-        else:
-            folder = site.argument(*_UNPACKERS[name])
-            for origin in paths.marked(site.receiver).origins:
-                if origin.taint is Taint.DROPPED:
-                    paths.drop(folder, Origin(Taint.NETWORK, origin.line, origin.what))
-
-    def file_origins(self, path: Value, line: int) -> frozenset[Origin]:
-        """What the contents of a file come from: the file, and a store of secrets where its path is one."""
-        text = path.text[:MAX_SHOWN]
-        origins = {Origin(Taint.FILE, line, text)}
-        if SECRET_PATH.search(path.text):
-            origins.add(Origin(Taint.SECRET, line, text))
-        return frozenset(origins)
 
     def _read_program(self, content: Value, site: Site) -> None:
         """A program that is written out is going to be run: read it as if it ran here."""

@@ -7,11 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from wheelmark.scan.calculation import NotComputable
-from wheelmark.scan.calls import Site
 from wheelmark.scan.computing import decodes_text
 from wheelmark.scan.folding import fold_binary, fold_method, fold_subscript, fold_unary, is_decoding_method
 from wheelmark.scan.names import MAX_NAME, NameReader
-from wheelmark.scan.scopes import Frame, StepsExceeded
+from wheelmark.scan.scopes import Frame, Site, StepsExceeded
 from wheelmark.scan.values import (
     GAP,
     MAX_TEXT,

@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from wheelmark.scan.calculation import CONSTANTS, NotComputable
-from wheelmark.scan.calls import Site
 from wheelmark.scan.computing import decodes_text
 from wheelmark.scan.functions import FunctionReader
 from wheelmark.scan.report import Context
-from wheelmark.scan.scopes import ClassRecord, Frame, Function
+from wheelmark.scan.scopes import ClassRecord, Frame, Function, Site
 from wheelmark.scan.taints import MESSAGE_HANDLERS
 from wheelmark.scan.values import NOTHING, Origin, Taint, Value, joined_origins, next_order
 from wheelmark.scan.vocabulary import ACTS, CALLERS, canonical

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from itertools import pairwise
 
 from wheelmark.scan.calculation import ERRORS, NotComputable, Reference
-from wheelmark.scan.calls import CallReader, Site
+from wheelmark.scan.calls import CallReader
 from wheelmark.scan.ciphers import AES_NAMES, FERNET_NAMES, aes_decrypted, fernet_decrypted
 from wheelmark.scan.compiled import Compiled, read_code, read_pickle
 from wheelmark.scan.facts import Act
+from wheelmark.scan.scopes import Site
 from wheelmark.scan.values import MAX_TEXT, NOTHING, Origin, Taint, Value, joined_origins, next_order
 from wheelmark.scan.vocabulary import ACTS, acts_of_names, canonical
+from wheelmark.scan.written_files import file_origins
 
 MAX_GOT_PARTS = 8  # of the dotted path of an `attrgetter`
 
@@ -82,7 +84,7 @@ def _open(reader: CallReader, site: Site) -> Value | None:
     if isinstance(mode, str) and any(letter in mode for letter in "wax+"):
         return Value(name="open()", partial=path)
     file = site.argument(0, "file")
-    origins = reader.file_origins(file, site.line) | reader.harvest.paths.contents_of(file)
+    origins = file_origins(file, site.line) | reader.harvest.paths.contents_of(file)
     return Value(name="open()", partial=path, origins=origins)
 
 

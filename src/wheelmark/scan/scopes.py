@@ -13,7 +13,7 @@ from wheelmark.scan.decoding import Budget
 from wheelmark.scan.facts import Call, Layer
 from wheelmark.scan.paths import WrittenPaths
 from wheelmark.scan.report import Context
-from wheelmark.scan.values import Value
+from wheelmark.scan.values import NOTHING, Value
 from wheelmark.scan.vocabulary import is_known
 
 MAX_CALLS = 20_000  # of one member; a table of calls longer than that repeats itself
@@ -171,3 +171,26 @@ def _place(call: Call) -> tuple[str, int, int, str]:
 
 
 ReadMember = Callable[[str], bytes | None]  # a path as the code writes it -> the bytes of that member
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One call as it stands: what is given, where, and how the name was reached."""
+
+    arguments: list[Value]
+    keywords: Mapping[str, Value]
+    line: int
+    frame: Frame
+    hidden: str = ""
+    receiver: Value = NOTHING
+
+    def argument(self, position: int, keyword: str) -> Value:
+        """An argument by position or keyword; `NOTHING` when it is not given."""
+        if len(self.arguments) > position:
+            return self.arguments[position]
+        return self.keywords.get(keyword, NOTHING)
+
+    @property
+    def values(self) -> list[Value]:
+        """All arguments."""
+        return [*self.arguments, *self.keywords.values()]
