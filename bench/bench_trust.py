@@ -65,7 +65,7 @@ def page_rows(count: int) -> list[TargetRow]:
 
 def write_bin(rows: list[TargetRow]) -> Callable[[], bytes]:
     def write() -> bytes:
-        signed = bin_bytes(version=7, expires=EXPIRES, rows=rows)
+        signed = bin_bytes("bins-000", version=7, expires=EXPIRES, rows=rows)
         return envelope(signed, [OURS.sign(signed)])
 
     return write

@@ -90,8 +90,9 @@ def test_bin_is_what_python_tuf_writes(
     version: int, expires: datetime, rows: list[TargetRow], signers: list[OnlineSigner]
 ) -> None:
     targets = {row.path: TargetFile(row.length, {"sha256": row.sha256}, row.path) for row in rows}
-    theirs = Targets(version=version, expires=expires, targets=targets)
-    assert_same(bin_bytes(version=version, expires=expires, rows=rows), theirs, signers)
+    named = {"x-wheelmark-role": "bins-0"}
+    theirs = Targets(version=version, expires=expires, targets=targets, unrecognized_fields=named)
+    assert_same(bin_bytes("bins-0", version=version, expires=expires, rows=rows), theirs, signers)
 
 
 @given(versions, expiries, st.integers(1, 6).map(Layout), st.dictionaries(role_names, versions, max_size=5), st.data())
@@ -186,7 +187,7 @@ def test_whole_columns_are_checked_as_single_paths_are(candidates: list[str]) ->
     rows = [TargetRow(path, 1, "0" * 64) for path in sorted(set(candidates))]
     bad = {row.path for row in rows if not is_target_path(row.path)}
     try:
-        bin_bytes(version=1, expires=datetime(2026, 1, 1, tzinfo=UTC), rows=rows)
+        bin_bytes("bins-0", version=1, expires=datetime(2026, 1, 1, tzinfo=UTC), rows=rows)
     except Refused as refusal:
         assert len(refusal.faults) == len(bad) > 0
     else:

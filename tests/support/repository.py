@@ -151,7 +151,12 @@ class SignedRepository:
                 or self._signed_by_other_key
                 or Metadata[Targets].from_bytes(signed).signed.targets != targets
             ):
-                bin_targets = Targets(version + 1, expires=self._expires("bin"), targets=targets)
+                bin_targets = Targets(
+                    version + 1,
+                    expires=self._expires("bin"),
+                    targets=targets,
+                    unrecognized_fields={"x-wheelmark-role": bin_name},
+                )
                 self._bins[bin_name] = (version + 1, self._sign(bin_targets, "bin"))
                 self.objects[f"/tuf/{version + 1}.{bin_name}.json"] = self._bins[bin_name][1]
             meta[f"{bin_name}.json"] = MetaFile(self._bins[bin_name][0])
@@ -213,6 +218,35 @@ class SignedRepository:
         """Where the published bin of a project lies."""
         bin_name = self._succinct().get_role_for_target(f"simple/{name}/index.json")
         return f"/tuf/{self._bins[bin_name][0]}.{bin_name}.json"
+
+    def twin_of_bin(self, name: str, *, empty: bool = False) -> bytes:
+        """Another published bin, of the version that the bin of a project has now; what is needed for it is published.
+        An empty one has lost the project that it had, and `name` has another release then."""
+        succinct = self._succinct()
+        own = succinct.get_role_for_target(f"simple/{name}/index.json")
+        neighbour = next(
+            other
+            for other in (f"neighbour-{number}" for number in range(64))
+            if succinct.get_role_for_target(f"simple/{other}/index.json") != own
+        )
+        release = 0
+        while self._published_bin(neighbour)[0] < self._published_bin(name)[0] or release == 0:
+            release += 1
+            self.add_file(f"{neighbour.replace('-', '_')}-{release}.0-py3-none-any.whl", b"neighbour")
+            self.publish()
+        if empty:
+            del self.pages[neighbour]
+            self.publish()
+        while self._published_bin(name)[0] < self._published_bin(neighbour)[0]:
+            release += 1
+            self.add_file(f"{name.replace('-', '_')}-{release}.0-py3-none-any.whl", b"another release")
+            self.publish()
+        (version, twin), (own_version, _) = self._published_bin(neighbour), self._published_bin(name)
+        assert version == own_version
+        return twin
+
+    def _published_bin(self, name: str) -> tuple[int, bytes]:
+        return self._bins[self._succinct().get_role_for_target(f"simple/{name}/index.json")]
 
     def _succinct(self) -> SuccinctRoles:
         return SuccinctRoles([self._key("bin").keyid], 1, BIT_LENGTH, "bins")

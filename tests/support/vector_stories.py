@@ -352,6 +352,32 @@ def missing_bin(told: Story) -> None:
     told.ask_of({"result": "unavailable"}, PAGE, {told.repository.bin_path("demo"): None})
 
 
+@story(
+    "The mirror answers for the bin with another, signed by the same key and of the same version: no proof of absence."
+)
+def bin_in_place_of_another(told: Story) -> None:
+    twin = told.repository.twin_of_bin("demo")
+    told.ask_of(refused("bin"), PAGE, {told.repository.bin_path("demo"): twin})
+    told.ask(page_of(*told.repository.page_files["demo"]))
+
+
+@story("The same with a bin that lists nothing: only its own name tells which it is.")
+def empty_bin_in_place_of_another(told: Story) -> None:
+    twin = told.repository.twin_of_bin("demo", empty=True)
+    told.ask_of(refused("bin"), PAGE, {told.repository.bin_path("demo"): twin})
+    told.ask(page_of(*told.repository.page_files["demo"]))
+
+
+@story("The signed bin does not say which it is: no proof of absence.")
+def bin_without_a_name(told: Story) -> None:
+    def nameless(signed: Any) -> None:
+        signed.unrecognized_fields.clear()
+
+    path = told.repository.bin_path("no-such-project")
+    changed = {path: resigned(told, path, "bin", nameless)}
+    told.ask_of(refused("bin"), {"page": "no-such-project"}, changed)
+
+
 @story("A name that is not normalized (PEP 503) is never looked up: it would seem absent.")
 def name_not_normalized(told: Story) -> None:
     told.ask({"result": "misuse"}, {"page": "Demo"})

@@ -1,7 +1,7 @@
 """The client under the command line that the TUF project's conformance suite drives (`make conformance`).
 
 What runs is what installs run on: `TrustedMetadata`, our fetcher, our bounds. Only the target names are free here, as
-the suite has no project pages.
+the suite has no project pages, and a workflow that fails is not begun again.
 
 Source: tuf-conformance, CLIENT-CLI.md. Exit status 0 when all was trusted, 1 when anything was not.
 """
@@ -84,7 +84,7 @@ def _begin(directory: Path, root: bytes) -> None:
 def _trusted_metadata(directory: Path, metadata_url: str, fetcher: Fetcher) -> TrustedMetadata:
     url = metadata_url if metadata_url.endswith("/") else f"{metadata_url}/"
     root = (directory / TRUSTED_ROOT).read_bytes()
-    return TrustedMetadata(url, root, directory, fetcher=fetcher, now=lambda: datetime.now(UTC))
+    return TrustedMetadata(url, root, directory, fetcher=fetcher, now=lambda: datetime.now(UTC), strict=True)
 
 
 def _root(directory: Path) -> Root:

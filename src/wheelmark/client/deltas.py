@@ -41,6 +41,11 @@ class RoleFile:
         return None if found is None else cls(found[2], int(found[1]))
 
     @property
+    def is_bin(self) -> bool:
+        """Whether it is one of the bins."""
+        return self.role.startswith("bins-")
+
+    @property
     def held_name(self) -> str:
         """Where python-tuf keeps the version that it trusted last."""
         return f"{self.role}.json"

@@ -5,6 +5,10 @@ and processes), and a new `Updater` only when `timestamp.json` has changed: buil
 
 When the index does not answer, what was verified before is used until its timestamp expires, through the same checks.
 That gives an attacker who blocks the network nothing that replaying the last answer would not give.
+
+When a ceremony is applied between our question for the next root and our question for the timestamp, the timestamp is
+signed with a key that we have not heard of. So a wrong signature is refused only when it is still wrong after one more
+beginning from the root; an attacker gains a second refusal.
 """
 
 from __future__ import annotations
@@ -31,6 +35,7 @@ from tuf.api.exceptions import (
 from tuf.api.metadata import Metadata, TargetFile, Timestamp  # type: ignore[attr-defined]  # tuf re-exports without saying so
 from tuf.ngclient import Updater, UpdaterConfig  # type: ignore[attr-defined]  # tuf re-exports without saying so
 
+from wheelmark.client.absence import check_absence
 from wheelmark.client.fetching import Fetcher
 from wheelmark.client.tuf_fetcher import TufFetcher
 from wheelmark.errors import Unavailable, Untrusted, WheelmarkError
@@ -69,11 +74,29 @@ def converted_errors(subject: str) -> Iterator[None]:
         raise Unavailable(f"cannot read or write the metadata cache: {error}", code="cache") from error
 
 
+def refreshed_over_rotation(refreshed: Callable[[], Result]) -> Result:
+    """What `refreshed` gives, which begins at the root; it is called once more when a signature is not trusted.
+
+    In between there may be a root that was not there when the first call asked for it.
+
+    Raises:
+        RepositoryError, DownloadError, WheelmarkError: as the first call, or as the second if that got an answer.
+    """
+    try:
+        return refreshed()
+    except UnsignedMetadataError as wrong:
+        try:
+            return refreshed()
+        except (Unavailable, DownloadError):
+            raise wrong from None  # it did answer, wrongly: who falls silent then does not count as away
+
+
 class TrustedMetadata:
     """Looks targets up in metadata that is signed, unexpired and never older than what was seen before.
 
     `directory` keeps what has been seen: whoever deletes it takes the memory of versions with it, and expiry dates
-    are then all that bounds a rollback. One directory belongs to one index.
+    are then all that bounds a rollback. One directory belongs to one index. With `strict`, a workflow of the standard
+    that fails is not begun again, and bins need not name themselves: so the conformance suite has it.
     """
 
     def __init__(
@@ -86,6 +109,7 @@ class TrustedMetadata:
         now: Callable[[], datetime],
         monotonic: Callable[[], float] = time.monotonic,
         notify: Callable[[str], None] = lambda _: None,
+        strict: bool = False,
     ) -> None:
         self._metadata_url = metadata_url
         self._timestamp_url = urljoin(metadata_url, "timestamp.json")
@@ -95,6 +119,7 @@ class TrustedMetadata:
         self._now = now
         self._monotonic = monotonic
         self._notify = notify
+        self._strict = strict
         self._thread_lock = threading.Lock()
         self._updater: Updater | None = None
         self._seen_timestamp = b""
@@ -102,7 +127,8 @@ class TrustedMetadata:
         self._built_at = self._checked_at = 0.0
 
     def find(self, target_path: str) -> TargetFile | None:
-        """What the repository says of a target; None is proof that it says nothing (its bin is complete and signed).
+        """What the repository says of a target; None is proof that it says nothing (its bin is complete, signed, and
+        no other bin).
 
         Raises:
             Untrusted: a signature, version, hash, length or expiry fails.
@@ -110,7 +136,7 @@ class TrustedMetadata:
         """
         with self._locked(), converted_errors(target_path):
             return self._despite_deltas(
-                lambda: self._look_up(target_path), lambda: self._new_updater().get_targetinfo(target_path)
+                lambda: self._look_up(target_path), lambda: self._told(self._new_updater(), target_path)
             )
 
     def _despite_deltas(self, first: Callable[[], Result], again: Callable[[], Result]) -> Result:
@@ -125,17 +151,18 @@ class TrustedMetadata:
             return again()
 
     def _look_up(self, target_path: str) -> TargetFile | None:
+        updater = self._fresh_updater()
         try:
-            updater = self._fresh_updater()
-        except UnsignedMetadataError:
-            # Perhaps a ceremony was applied between two requests: no next root yet, then a timestamp under its key.
-            # Begin once more from the root; what is really signed by a stranger is refused the second time, too.
-            updater = self._new_updater()
-        try:
-            return updater.get_targetinfo(target_path)
+            return self._told(updater, target_path)
         except DownloadHTTPError:
             # The bins of a superseded snapshot are deleted in time. PEP 458: begin again from the timestamp.
-            return self._new_updater().get_targetinfo(target_path)
+            return self._told(self._new_updater(), target_path)
+
+    def _told(self, updater: Updater, target_path: str) -> TargetFile | None:
+        target = updater.get_targetinfo(target_path)
+        if target is None and not self._strict:  # to the standard, any signed metadata without the target is proof
+            check_absence(target_path, self._directory)
+        return target
 
     def refresh(self) -> None:
         """Bring the top-level roles up to date (TUF specification § 5.3 to 5.6), without looking anything up.
@@ -213,6 +240,17 @@ class TrustedMetadata:
         self._updater = None  # whatever fails below, the old state is not used on
         started = self._monotonic()
         self._sweep()
+        once = self._strict or self._fetcher.away is not None  # the memory will not say anything else next time
+        updater = self._refreshed_updater() if once else refreshed_over_rotation(self._refreshed_updater)
+        trusted = Metadata[Timestamp].from_bytes((self._directory / "timestamp.json").read_bytes())
+        self._seen_timestamp, self._expires_at = self._fetcher.last_answer, trusted.signed.expires
+        if self._now() >= self._expires_at:  # python-tuf has looked at the machine's clock, not at ours
+            raise ExpiredMetadataError(f"timestamp.json expired at {self._expires_at}")
+        self._built_at = self._checked_at = started
+        self._updater = updater
+        return updater
+
+    def _refreshed_updater(self) -> Updater:
         updater = Updater(
             metadata_dir=str(self._directory),
             metadata_base_url=self._metadata_url,
@@ -221,12 +259,6 @@ class TrustedMetadata:
             bootstrap=self._root,
         )
         updater.refresh()
-        trusted = Metadata[Timestamp].from_bytes((self._directory / "timestamp.json").read_bytes())
-        self._seen_timestamp, self._expires_at = self._fetcher.last_answer, trusted.signed.expires
-        if self._now() >= self._expires_at:  # python-tuf has looked at the machine's clock, not at ours
-            raise ExpiredMetadataError(f"timestamp.json expired at {self._expires_at}")
-        self._built_at = self._checked_at = started
-        self._updater = updater
         return updater
 
     def _sweep(self) -> None:

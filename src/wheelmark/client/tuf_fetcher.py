@@ -9,6 +9,7 @@ from pathlib import Path
 from tuf.api.exceptions import DownloadHTTPError
 from tuf.ngclient import FetcherInterface  # type: ignore[attr-defined]  # tuf re-exports without saying so
 
+from wheelmark.client.absence import check_arriving_bin
 from wheelmark.client.deltas import MAX_DELTA_BYTES, MAX_HELD_BYTES, Listed, RoleFile, rebuild, version_of
 from wheelmark.client.fetching import Fetcher, HttpStatus, Kind, download
 from wheelmark.errors import Unavailable, Untrusted, WheelmarkError
@@ -62,9 +63,13 @@ class TufFetcher(FetcherInterface):
 
     def _whole(self, url: str, max_length: int) -> bytes:
         try:
-            return download(self._fetcher, url, max_length)
+            raw = download(self._fetcher, url, max_length)
         except HttpStatus as error:
             raise DownloadHTTPError(str(error), error.status) from error
+        file = RoleFile.parse(url.rpartition("/")[2])
+        if file is not None and file.is_bin:
+            check_arriving_bin(file.role, raw)
+        return raw
 
     def _by_delta(self, url: str, max_length: int) -> bytes | None:
         """The file rebuilt from what is held; None when it has to be fetched whole."""
@@ -97,6 +102,8 @@ class TufFetcher(FetcherInterface):
             listed = Listed.of_snapshot(_read(self._held / "timestamp.json"))  # trusted a moment ago
         if version_of(raw) != file.version or not listed.agrees(raw):
             raise Untrusted(f"expected a delta that makes version {file.version} of {file.role}", code="delta")
+        if file.is_bin:
+            check_arriving_bin(file.role, raw)
 
     def _remembered(self, url: str, reason: Exception) -> bytes:
         """What the index would say if nothing had changed since it was asked last; python-tuf reads the rest itself."""

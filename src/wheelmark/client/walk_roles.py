@@ -19,8 +19,9 @@ from tuf.api.metadata import (  # type: ignore[attr-defined]  # tuf re-exports w
 )
 from tuf.ngclient import Updater, UpdaterConfig  # type: ignore[attr-defined]  # tuf re-exports without saying so
 
+from wheelmark.client.absence import check_bin_name
 from wheelmark.client.address import IndexAddress
-from wheelmark.client.metadata import converted_errors
+from wheelmark.client.metadata import converted_errors, refreshed_over_rotation
 from wheelmark.client.tuf_fetcher import TufFetcher
 from wheelmark.errors import Unavailable, WheelmarkError
 
@@ -52,7 +53,11 @@ class TopLevel:
         """
         config = UpdaterConfig()
         with converted_errors(address.metadata_url):
-            Updater(str(directory), address.metadata_url, fetcher=fetcher, config=config, bootstrap=root).refresh()
+
+            def refresh() -> None:
+                Updater(str(directory), address.metadata_url, fetcher=fetcher, config=config, bootstrap=root).refresh()
+
+            refreshed_over_rotation(refresh)
             top = cls(
                 address=address,
                 fetcher=fetcher,
@@ -124,7 +129,8 @@ class TopLevel:
                 return other._load(name, parent)
 
     def _load(self, name: str, parent: Targets) -> Targets:
-        """TUF specification § 5.6 for a delegated role: hash and version of the snapshot, signatures, expiry."""
+        """TUF specification § 5.6 for a delegated role: hash and version of the snapshot, signatures, expiry; and of a
+        bin that it is the one that was asked for."""
         listed = self.snapshot.meta.get(f"{name}.json")
         if listed is None:
             raise RepositoryError(f"expected {name} in the snapshot, got none")
@@ -137,4 +143,6 @@ class TopLevel:
             raise RepositoryError(f"expected {name} version {listed.version}, got {metadata.signed.version}")
         if metadata.signed.is_expired(self.at):
             raise RepositoryError(f"expected {name} to be unexpired, got expiry {metadata.signed.expires}")
+        if parent.delegations is not None and parent.delegations.succinct_roles is not None:
+            check_bin_name(name, metadata.signed)
         return metadata.signed

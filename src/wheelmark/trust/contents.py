@@ -55,14 +55,14 @@ class BinContent:
             lines[at : at + there] = [_line(row)]
         return BinContent(b"\n".join(lines))
 
-    def signed_part(self, *, version: int, expires: datetime) -> bytes:
-        """The signed part of the bin: the same bytes as `bin_bytes` of its rows.
+    def signed_part(self, name: str, *, version: int, expires: datetime) -> bytes:
+        """The signed part of the bin of that role name: the same bytes as `bin_bytes` of its rows.
 
         Raises:
             Refused: more bytes than a client reads (`bin-too-large`).
         """
         # Joined by line breaks in memory and by commas on the wire.
-        return frame_bin(self.lines.replace(b"\n", b","), version=version, expires=expires)
+        return frame_bin(name, self.lines.replace(b"\n", b","), version=version, expires=expires)
 
 
 def _path(row: TargetRow) -> str:

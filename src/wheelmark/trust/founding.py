@@ -205,7 +205,7 @@ def found_on(
 def _empty_bins(layout: Layout, expiries: Sequence[datetime], signer: OnlineSigner) -> list[tuple[str, bytes]]:
     files = []
     for name, expires in zip(layout.bin_names, expiries, strict=True):
-        signed = bin_bytes(version=FIRST, expires=expires, rows=())
+        signed = bin_bytes(name, version=FIRST, expires=expires, rows=())
         files.append((f"{FIRST}.{name}.json", envelope(signed, [signer.sign(signed)])))
     return files
 

@@ -47,6 +47,11 @@ MAX_BIN_BYTES = 4_990_000
 """A client reads at most 5,000,000 bytes of a delegated role (python-tuf's default); the rest is room for signatures.
 Publishing a larger bin would lock every client out of all its projects."""
 
+BIN_NAME_FIELD = "x-wheelmark-role"
+"""The field of a bin's signed part that says which bin it is. TUF names the role only in the file name, which nobody
+signs, and all bins have the same key: a mirror could answer for one bin with another of the same version, and so prove
+a project absent that is there (decision 0017). TUF spec § 4.1: fields that a client does not know are signed, too."""
+
 _ENTRIES_TOGETHER = 64
 """Entries of a snapshot that are kept as one piece: changing one writes 64 again, and 4,096 bins are 64 pieces."""
 
@@ -145,8 +150,9 @@ def bins_bytes(*, version: int, expires: datetime, layout: Layout, keys: RoleKey
     )
 
 
-def bin_bytes(*, version: int, expires: datetime, rows: Sequence[TargetRow]) -> bytes:
-    """The signed part of one bin: all its targets, sorted by path. Whether they belong here is not checked.
+def bin_bytes(name: str, *, version: int, expires: datetime, rows: Sequence[TargetRow]) -> bytes:
+    """The signed part of the bin of that role name: all its targets, sorted by path. Whether they belong here is not
+    checked.
 
     Raises:
         Refused: a row that could not be written the same in every JSON, rows unsorted or twice, or more bytes than a
@@ -155,10 +161,10 @@ def bin_bytes(*, version: int, expires: datetime, rows: Sequence[TargetRow]) -> 
     check_rows(rows)
     # No OPT_SORT_KEYS: the rows are known to be sorted.
     targets = orjson.dumps({row.path: {"hashes": {"sha256": row.sha256}, "length": row.length} for row in rows})
-    return frame_bin(targets[1:-1], version=version, expires=expires)
+    return frame_bin(name, targets[1:-1], version=version, expires=expires)
 
 
-def frame_bin(targets: bytes, *, version: int, expires: datetime) -> bytes:
+def frame_bin(name: str, targets: bytes, *, version: int, expires: datetime) -> bytes:
     """The signed part of a bin around the entries of its targets, which the caller has checked.
 
     Raises:
@@ -168,7 +174,7 @@ def frame_bin(targets: bytes, *, version: int, expires: datetime) -> bytes:
     signed = (
         f'{{"_type":"{TARGETS}","expires":"{common["expires"]}","spec_version":"{SPEC_VERSION}","targets":{{'.encode()
         + targets
-        + b'},"version":%d}' % version
+        + f'}},"version":{version},"{BIN_NAME_FIELD}":"{name}"}}'.encode()
     )
     if len(signed) > MAX_BIN_BYTES:
         count = targets.count(b'"length":')  # no path can hold a quote

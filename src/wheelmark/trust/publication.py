@@ -119,7 +119,7 @@ def sign_publication(
         expiries[entry.index] = bin_expires_at(
             now, entry.index, layout=state.layout, policy=policy, not_before=expiries[entry.index]
         )
-        signed = listed.signed_part(version=versions[entry.index], expires=expiries[entry.index])
+        signed = listed.signed_part(name, version=versions[entry.index], expires=expiries[entry.index])
         objects.append((f"{versions[entry.index]}.{name}.json", envelope(signed, [signers.bins.sign(signed)])))
         signed_bins.append(entry.index)
 

@@ -35,7 +35,7 @@ from wheelmark.trust.layout import (
     TIMESTAMP,
     Layout,
 )
-from wheelmark.trust.metadata import utc_seconds
+from wheelmark.trust.metadata import BIN_NAME_FIELD, utc_seconds
 from wheelmark.trust.state import RoleState
 
 MAX_ROOT_ROTATIONS: Final = 1024
@@ -160,6 +160,8 @@ class _Walk:
             self.roles.pop(name)
             self.bins[index] = RoleState(content.version, content.expires)
             self.target_count += len(content.targets)
+            if (said := content.unrecognized_fields.get(BIN_NAME_FIELD)) != name:
+                self._fault("bin-name", name, f"expected a bin that says it is this one, got {said!r}")
             for path, target in content.targets.items():
                 if layout.bin_of(path) != index:
                     self._fault("row-astray", name, f"expected targets of this bin, got {path}")

@@ -77,6 +77,19 @@ def _forged_proof(scene: Scene) -> None:
     scene.mirror.rules = [say(path, signed_anew(repository.objects[path], stranger, change=change))]
 
 
+def _seems_absent(*, empty: bool) -> Callable[[Scene], None]:
+    """The mirror answers for the bin of the private name with another of the same version, and another index has it."""
+
+    def arrange(scene: Scene) -> None:
+        scene.repository.add_wheel(PRIVATE, "1.0")
+        scene.repository.publish()
+        twin = scene.repository.twin_of_bin(PRIVATE, empty=empty)
+        _by_environment(scene)
+        scene.mirror.rules = [say(scene.repository.bin_path(PRIVATE), twin)]
+
+    return arrange
+
+
 def _withheld(scene: Scene) -> None:
     """The index has the private name; the mirror says that it has not, and another index offers it."""
     scene.repository.add_wheel(PRIVATE, "1.0")
@@ -205,6 +218,19 @@ NAMES = (
         says="expected its metadata|status 200, got 404",
         unavailable=True,
         advances=("bins-*.json",),
+    ),
+    *(
+        Attack(
+            name=f"unknown project: known here, and {bin_of} in the place of its own",
+            attacker=f"the mirror, and {ELSEWHERE}",
+            arrange=_seems_absent(empty=empty),
+            needs_fence=True,
+            words=(PRIVATE,),
+            advances=("timestamp.json", "snapshot.json"),
+            outcome="refused: each bin says in its signed part which it is, so another proves nothing",
+            says="expected this bin, got one that calls itself",
+        )
+        for bin_of, empty in (("another bin", False), ("an empty bin", True))
     ),
     Attack(
         name="build that fetches",

@@ -34,7 +34,7 @@ def rows_of(contents: dict[str, bytes]) -> list[TargetRow]:
 
 
 def written(content: BinContent) -> bytes:
-    return content.signed_part(version=3, expires=NOON)
+    return content.signed_part("bins-0", version=3, expires=NOON)
 
 
 def test_there_are_paths_of_every_kind_in_the_bin() -> None:
@@ -47,7 +47,7 @@ def test_any_changes_give_the_bytes_of_all_rows(story: list[tuple[dict[str, byte
     for new, removed in story:
         content = content.changed(LAYOUT, 0, new=rows_of(new), removed=removed)
         expected = {path: body for path, body in expected.items() if path not in removed} | new
-        assert written(content) == bin_bytes(version=3, expires=NOON, rows=rows_of(expected))
+        assert written(content) == bin_bytes("bins-0", version=3, expires=NOON, rows=rows_of(expected))
     assert content == BinContent.of(LAYOUT, 0, rows_of(expected))
 
 

@@ -64,10 +64,10 @@ def test_the_announced_specification_is_the_verifiers() -> None:
 def test_a_path_that_needs_escaping_is_refused_and_named(path: str) -> None:
     rows = [TargetRow(path, 1, DIGEST)]
     with pytest.raises(Refused, match="expected a plain relative path, got") as refusal:
-        bin_bytes(version=1, expires=NOON, rows=rows)
+        bin_bytes("bins-0", version=1, expires=NOON, rows=rows)
     assert [fault.code for fault in refusal.value.faults] == ["target-path"]
     with pytest.raises(Refused):
-        bin_bytes(version=1, expires=NOON, rows=[a_page("a"), TargetRow(path, 1, DIGEST), a_page("z")])
+        bin_bytes("bins-0", version=1, expires=NOON, rows=[a_page("a"), TargetRow(path, 1, DIGEST), a_page("z")])
 
 
 @pytest.mark.parametrize(
@@ -75,41 +75,41 @@ def test_a_path_that_needs_escaping_is_refused_and_named(path: str) -> None:
 )
 def test_a_digest_that_is_none_is_refused(digest: str) -> None:
     with pytest.raises(Refused, match="expected 64 lower-case hex characters") as refusal:
-        bin_bytes(version=1, expires=NOON, rows=[TargetRow("a", 1, digest)])
+        bin_bytes("bins-0", version=1, expires=NOON, rows=[TargetRow("a", 1, digest)])
     assert refusal.value.code == "sha256"
 
 
 def test_two_wrong_digests_do_not_make_a_right_one() -> None:
     with pytest.raises(Refused) as refusal:
-        bin_bytes(version=1, expires=NOON, rows=[TargetRow("a", 1, "0" * 63), TargetRow("b", 1, "0" * 65)])
+        bin_bytes("bins-0", version=1, expires=NOON, rows=[TargetRow("a", 1, "0" * 63), TargetRow("b", 1, "0" * 65)])
     assert [fault.field for fault in refusal.value.faults] == ["a", "b"]
 
 
 @pytest.mark.parametrize("length", [-1, MAX_INTEGER + 1, 1.0, True, None, "1"])
 def test_a_length_that_is_none_is_refused(length: Any) -> None:
     with pytest.raises(Refused, match=r"expected 0 to 9007199254740991 bytes, got") as refusal:
-        bin_bytes(version=1, expires=NOON, rows=[TargetRow("a", length, DIGEST)])
+        bin_bytes("bins-0", version=1, expires=NOON, rows=[TargetRow("a", length, DIGEST)])
     assert refusal.value.code == "length"
 
 
 def test_all_faulty_rows_are_named_at_once() -> None:
     rows = [TargetRow("a b", 1, DIGEST), a_row("fine"), TargetRow("x", -1, "no")]
     with pytest.raises(Refused) as refusal:
-        bin_bytes(version=1, expires=NOON, rows=rows)
+        bin_bytes("bins-0", version=1, expires=NOON, rows=rows)
     assert [fault.code for fault in refusal.value.faults] == ["target-path", "sha256", "length"]
 
 
 @pytest.mark.parametrize("names", [("b", "a"), ("a", "a"), ("a", "c", "b")])
 def test_unsorted_or_repeated_rows_are_refused(names: Sequence[str]) -> None:
     with pytest.raises(Refused, match="expected sorted and different paths") as refusal:
-        bin_bytes(version=1, expires=NOON, rows=[a_row(name) for name in names])
+        bin_bytes("bins-0", version=1, expires=NOON, rows=[a_row(name) for name in names])
     assert refusal.value.code == "rows-unsorted"
 
 
 def test_a_bin_that_no_client_would_read_is_refused() -> None:
     rows = [TargetRow(f"files/{index:06}", 1, DIGEST) for index in range(MAX_BIN_BYTES // 100)]
     with pytest.raises(Refused, match=r"expected at most 4990000 bytes, got \d+ of 49900 targets") as refusal:
-        bin_bytes(version=1, expires=NOON, rows=rows)
+        bin_bytes("bins-0", version=1, expires=NOON, rows=rows)
     assert refusal.value.code == "bin-too-large"
 
 
@@ -117,7 +117,7 @@ def test_a_bin_that_no_client_would_read_is_refused() -> None:
 def test_a_version_that_is_none_is_refused_everywhere(version: Any) -> None:
     layout = Layout(1)
     writers: list[Callable[[], bytes]] = [
-        lambda: bin_bytes(version=version, expires=NOON, rows=()),
+        lambda: bin_bytes("bins-0", version=version, expires=NOON, rows=()),
         lambda: snapshot_bytes(
             version=version, expires=NOON, layout=layout, bin_versions=(1, 1), role_versions=VERSIONS
         ),
@@ -191,18 +191,18 @@ def test_roles_of_claims_find_their_place_in_the_snapshot() -> None:
 
 def test_expiry_is_written_in_utc_and_whole_seconds() -> None:
     elsewhere = datetime(2026, 5, 4, 14, 0, 0, 999_999, tzinfo=timezone(timedelta(hours=2)))
-    signed = json.loads(bin_bytes(version=1, expires=elsewhere, rows=()))
+    signed = json.loads(bin_bytes("bins-0", version=1, expires=elsewhere, rows=()))
     assert signed["expires"] == "2026-05-04T12:00:00Z"
 
 
 def test_an_expiry_without_time_zone_is_our_own_mistake() -> None:
     with pytest.raises(RuntimeError, match="expected an aware datetime"):
-        bin_bytes(version=1, expires=datetime(2026, 5, 4), rows=())  # noqa: DTZ001 - the naive one is the point
+        bin_bytes("bins-0", version=1, expires=datetime(2026, 5, 4), rows=())  # noqa: DTZ001 - the naive one is the point
 
 
 def test_an_expiry_before_the_year_1000_is_refused() -> None:
     with pytest.raises(Refused, match="expected a year of four digits"):
-        bin_bytes(version=1, expires=datetime(999, 1, 1, tzinfo=UTC), rows=())
+        bin_bytes("bins-0", version=1, expires=datetime(999, 1, 1, tzinfo=UTC), rows=())
 
 
 def test_a_pem_key_is_signed_raw_and_sent_escaped() -> None:

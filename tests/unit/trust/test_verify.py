@@ -26,6 +26,7 @@ from wheelmark.trust import (
     targets_bytes,
     timestamp_bytes,
 )
+from wheelmark.trust.metadata import BIN_NAME_FIELD
 
 DAY = timedelta(days=1)
 
@@ -170,9 +171,23 @@ def test_a_timestamp_that_binds_no_snapshot_is_found(repository: Repository) -> 
 def test_a_target_in_a_bin_where_no_client_looks_is_found(repository: Repository) -> None:
     name, layout = flask_bin(repository), repository.state.layout
     astray = next(page for page in map(a_page, "abcdefgh") if layout.bin_name(layout.bin_of(page.path)) != name)
-    signed = bin_bytes(version=2, expires=NOON + 60 * DAY, rows=[astray])
+    signed = bin_bytes(name, version=2, expires=NOON + 60 * DAY, rows=[astray])
     repository.files[f"2.{name}.json"] = envelope(signed, [online_signers().bins.sign(signed)])
     assert codes(repository) == {("row-astray", name)}
+
+
+@pytest.mark.parametrize("said", ["bins-0", None])
+def test_a_bin_that_does_not_say_that_it_is_this_one_is_found(repository: Repository, said: str | None) -> None:
+    name = flask_bin(repository)
+
+    def rename(signed: dict[str, Any]) -> None:
+        del signed[BIN_NAME_FIELD]
+        if said is not None:
+            signed[BIN_NAME_FIELD] = f"{said}x"
+
+    file = f"2.{name}.json"
+    repository.files[file] = forge(repository.files[file], online_signers().bins, rename)
+    assert codes(repository) == {("bin-name", name)}
 
 
 def test_a_target_without_sha256_is_found(repository: Repository) -> None:
