@@ -151,6 +151,14 @@ def test_walk_names_the_bin_that_is_another(server: IndexServer, repository: Sig
     assert ("bin", name) in [(fault.code, fault.field) for fault in summary.faults]
 
 
+def test_walk_names_the_bin_that_does_not_say_which_it_is(server: IndexServer, repository: SignedRepository) -> None:
+    path = repository.bin_path("demo")
+    answer_for(server, path, nameless(repository, path))
+    summary = verify_repository(server.index_url, repository.root_bytes)
+    name = path.split(".", 1)[1].removesuffix(".json")
+    assert ("bin", name) in [(fault.code, fault.field) for fault in summary.faults]
+
+
 def test_command_of_the_conformance_suite_takes_a_bin_without_a_name_for_proof(
     server: IndexServer, repository: SignedRepository, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
