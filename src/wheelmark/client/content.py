@@ -24,7 +24,7 @@ MAX_CACHE_BYTES = 2 * 1024 * 1024 * 1024
 LARGEST_SHARE = 8  # no object may fill more than this part of the cache
 TRIMMED_TO = 0.8  # of the bound, so that not every further file makes us look at all of them
 STALE_SECONDS = 24 * 60 * 60.0  # a partial file that old belongs to no running process
-_PIECE_BYTES = 64 * 1024
+_PIECE_BYTES = 256 * 1024
 _PARTIAL = ".partial"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from wheelmark.errors import Unavailable, Untrusted
 
-CHUNK_BYTES = 64 * 1024
+CHUNK_BYTES = 256 * 1024
 
 
 class Kind(Enum):

@@ -8,17 +8,18 @@ answer comes from a `Verifier`. Any other host is refused, or, if the user named
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
-from wheelmark.client.answers import LoopbackServer, Route, VerifiedHandler, as_ours, stored_route
+from wheelmark.client.answers import READ_METHODS, Route, VerifiedSite, as_ours, is_short, stored_route
+from wheelmark.client.counting import Counters
 from wheelmark.client.incidents import Incidents
-from wheelmark.client.sources import OwnedPage, Source, Sources
-from wheelmark.client.tunnel import splice
+from wheelmark.client.loopback import Answer, LoopbackServer, Playing, Site, Tunnel, text_answer
+from wheelmark.client.request_head import Request
+from wheelmark.client.sources import NOT_AT_HAND, OwnedPage, Source, Sources
 from wheelmark.dist import is_normalized
 from wheelmark.errors import Refused, Untrusted
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from wheelmark.client.address import IndexAddress
     from wheelmark.client.authority import LocalAuthority
 
-HANDSHAKE_SECONDS = 20
 MAX_HOST_CHARS = 253  # RFC 1035 § 2.3.4
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -93,133 +93,141 @@ class ForwardProxy(LoopbackServer):
         port: int = 0,
         tunnels: Iterable[tuple[str, int]] = (),
     ) -> None:
+        super().__init__(port=port)
         self.authority = authority
+        self.incidents = incidents
+        self.counters = Counters()
+        self.sources = Sources([gate.source for gate in gates])
         self.tunnels = frozenset(tunnels)
         self._gates: Mapping[Origin, tuple[Gate, ...]] = {
             origin: tuple(gate for gate in gates if gate.origin == origin)
             for origin in dict.fromkeys(gate.origin for gate in gates)
         }
-        super().__init__(_PlainHandler, Sources([gate.source for gate in gates]), incidents, port=port, strict=True)
+
+    def site(self) -> Site:
+        """See `LoopbackServer.site`."""
+        return _PlainSite(self)
 
     def gates_at(self, origin: Origin | None) -> tuple[Gate, ...]:
         """The indexes of that origin; usually one or none."""
         return () if origin is None else self._gates.get(origin, ())
 
 
-class _ForwardHandler(VerifiedHandler):
-    server: ForwardProxy
+class _ForwardSite(VerifiedSite):
+    def __init__(self, server: ForwardProxy) -> None:
+        super().__init__(server.sources, server.incidents, server.counters, strict=True, keeping=False)
+        self.server = server
 
-    def do_GET(self) -> None:
-        if self.stopped():
-            return
-        url = self.url()
-        if url is None:
-            # No proxy request at all: a web page that tries ports, say. It must not be able to end the run.
-            self.answer_text(HTTPStatus.BAD_REQUEST, "expected a request to a proxy: this is not a server")
-            return
-        gates = self.server.gates_at(Origin.of(url))
-        if not gates:
-            self.refuse_egress()
-            return
-        try:
-            self._answer(gates, urlsplit(url).path)
-        except OSError:
-            raise  # the installer hung up
-        except Exception as error:  # noqa: BLE001  # what nobody foresaw is withheld too, and said
-            self.withhold(as_ours(error))
-
-    do_HEAD = do_GET
-
-    def do_POST(self) -> None:
-        """Nothing is written through us, and nothing else asked."""
-        if not self.stopped():
-            self.refuse_egress()
-
-    do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_POST
-
-    def url(self) -> str | None:
+    def url(self, request: Request) -> str | None:
         """The absolute address that the request is for; None when it names no host."""
         raise NotImplementedError
 
-    def _answer(self, gates: Sequence[Gate], path: str) -> None:
-        routes = [(gate, route) for gate in gates if (route := gate.asked(path)) is not None]
+    def answer_at_hand(self, request: Request) -> Answer | None:
+        """See `Site`."""
+        if stopped := self.stopped():
+            return stopped
+        if request.method not in READ_METHODS:
+            return self.egress_refused(request)  # nothing is written through us, and nothing else asked
+        url = self.url(request)
+        if url is None:
+            # No proxy request at all: a web page that tries ports, say. It must not be able to end the run.
+            return text_answer(HTTPStatus.BAD_REQUEST, "expected a request to a proxy: this is not a server")
+        gates = self.server.gates_at(Origin.of(url))
+        if not gates:
+            return self.egress_refused(request)
+        return self._at_hand(request, _routes(gates, url), url)
+
+    def answer(self, request: Request) -> Answer | Playing | Tunnel:
+        """See `Site`."""
+        url = self.url(request) or ""
+        routes = _routes(self.server.gates_at(Origin.of(url)), url)
+        try:
+            match routes:
+                case [(gate, ("simple", name)), *_]:
+                    return self._page_answer(request, gate, name, self.sources.page(name))
+                case [(_, (kind, sha256, filename)), *_]:
+                    return self._stored(request, [gate.source for gate, _ in routes], kind, sha256, filename)
+        except Exception as error:  # noqa: BLE001  # what nobody foresaw is withheld too, and said
+            return self.withheld(as_ours(error))
+        return text_answer(HTTPStatus.NOT_FOUND, "only projects' pages and the files that they list are served")
+
+    def _at_hand(self, request: Request, routes: Sequence[tuple[Gate, Route]], url: str) -> Answer | None:
         match routes:
-            case [(_, ("simple", name)), *_]:
-                self._answer_page(routes, path, name)
+            case [(gate, ("simple", name)), *_]:
+                if not urlsplit(url).path.endswith("/"):
+                    # The addresses in the page are relative to the one with the slash.
+                    location = f"{gate.simple_path}{quote(name)}/"
+                    return Answer(status=HTTPStatus.MOVED_PERMANENTLY, location=location)
+                owned = self.sources.page_at_hand(name)
+                if owned is not NOT_AT_HAND and is_short(owned):
+                    return self._page_answer(request, gate, name, owned)
             case [(_, (kind, sha256, filename)), *_]:
-                self._answer_stored([gate.source for gate, _ in routes], kind, sha256, filename)
-            case _:
-                self.answer_text(HTTPStatus.NOT_FOUND, "only projects' pages and the files that they list are served")
+                owned = self.sources.page_of_file_at_hand(filename)
+                if isinstance(owned, OwnedPage) and any(owned.source is gate.source for gate, _ in routes):
+                    file = owned.file(sha256, filename)
+                    return None if file is None else self.listed_at_hand(request, kind, owned, file)
+        return None
 
-    def _answer_page(self, routes: Sequence[tuple[Gate, Route]], path: str, name: str) -> None:
-        gate = routes[0][0]
-        if not path.endswith("/"):
-            # The addresses in the page are relative to the one with the slash.
-            url = f"{gate.simple_path}{quote(name)}/"
-            self.answer_bytes("text/plain", b"", HTTPStatus.MOVED_PERMANENTLY, location=url)
-            return
-        owned = self.server.sources.page(name)
-        if owned is not None and owned.source is not gate.source:
-            # It is another index's: whether this one has it, too, is not looked at.
-            owned = None
-        self.answer_page(None if owned is None else owned.page, name, gate.address)
+    def _page_answer(self, request: Request, gate: Gate, name: str, owned: OwnedPage | None) -> Answer:
+        # What is another index's: whether this one has it, too, is not looked at.
+        page = owned.page if owned is not None and owned.source is gate.source else None
+        return self.page_answer(request, page, name, gate.address)
 
-    def _answer_stored(self, sources: Sequence[Source], kind: str, sha256: str, filename: str) -> None:
+    def _stored(self, request: Request, sources: Sequence[Source], kind: str, sha256: str, filename: str) -> Answer:
         """A file or what lies beside it, wherever its address was learnt: from a page, or from a lock file."""
-        owned = self.server.sources.page_of_file(filename)
+        owned = self.sources.page_of_file(filename)
         file = None if owned is None else owned.file(sha256, filename)
         if owned is None or file is None or owned.source not in sources:
             raise Untrusted(f"{filename}: {_unlisted(owned, sha256, sources)}", code="unlisted")
-        self.answer_listed(kind, owned, file)
+        return self.listed_answer(request, kind, owned, file)
 
 
-class _PlainHandler(_ForwardHandler):
-    """What arrives at the proxy itself: absolute addresses, and CONNECT."""
+class _PlainSite(_ForwardSite):
+    """What arrives at the proxy itself: absolute addresses, and CONNECT (RFC 9110 § 9.3.6)."""
 
-    def url(self) -> str | None:
-        return self.path if self.path.startswith(("http://", "https://")) else None
+    def url(self, request: Request) -> str | None:
+        return request.target if request.target.startswith(("http://", "https://")) else None
 
-    def do_CONNECT(self) -> None:
-        """Play the index's host, or tunnel, or refuse (RFC 9110 § 9.3.6)."""
-        if self.stopped():
-            return
-        origin = Origin.of(f"https://{self.path[: MAX_HOST_CHARS + 8]}")
-        if self.server.gates_at(origin) and origin is not None:
-            self._play(origin)
-        elif origin is not None and (origin.host, origin.port) in self.server.tunnels:
-            self.server.counters.request("tunnel")
-            self._established(close=True)
-            splice(self.connection, origin.host, origin.port)
-        else:
-            self.refuse_egress()
+    def answer_at_hand(self, request: Request) -> Answer | None:
+        """See `Site`."""
+        if request.method != "CONNECT":
+            return super().answer_at_hand(request)
+        if stopped := self.stopped():
+            return stopped
+        return None if self._connected(request) is not None else self.egress_refused(request)
 
-    def _established(self, *, close: bool) -> None:
-        self.send_response_only(HTTPStatus.OK, "Connection established")
-        self.end_headers()
-        self.wfile.flush()
-        self.close_connection = close
+    def answer(self, request: Request) -> Answer | Playing | Tunnel:
+        """See `Site`."""
+        origin = self._connected(request) if request.method == "CONNECT" else None
+        if origin is None:
+            return super().answer(request)
+        if self.server.gates_at(origin):
+            return Playing(self.server.authority.context(origin.host), _SecureSite(self.server, origin))
+        self.counters.request("tunnel")
+        return Tunnel(origin.host, origin.port)
 
-    def _play(self, origin: Origin) -> None:
-        self._established(close=True)
-        self.connection.settimeout(HANDSHAKE_SECONDS)
-        try:
-            secure = self.server.authority.context(origin.host).wrap_socket(self.connection, server_side=True)
-        except (OSError, ssl.SSLError):
-            return  # the child does not trust us, and says so itself
-        with secure:
-            _SecureHandler(secure, self.client_address, self.server, origin)
+    def _connected(self, request: Request) -> Origin | None:
+        """Whom to play, or where to tunnel to; None for whom we refuse."""
+        origin = Origin.of(f"https://{request.target[: MAX_HOST_CHARS + 8]}")
+        known = origin is not None and (self.server.gates_at(origin) or origin[1:] in self.server.tunnels)
+        return origin if known else None
 
 
-class _SecureHandler(_ForwardHandler):
+class _SecureSite(_ForwardSite):
     """What arrives inside a connection to an index's host."""
 
-    def __init__(self, secure: ssl.SSLSocket, client: object, server: ForwardProxy, origin: Origin) -> None:
+    def __init__(self, server: ForwardProxy, origin: Origin) -> None:
+        super().__init__(server)
         self._origin = origin
-        super().__init__(secure, client, server)
 
-    def url(self) -> str | None:
+    def url(self, request: Request) -> str | None:
         host = f"[{self._origin.host}]" if ":" in self._origin.host else self._origin.host
-        return f"https://{host}:{self._origin.port}{self.path}" if self.path.startswith("/") else None
+        return f"https://{host}:{self._origin.port}{request.target}" if request.target.startswith("/") else None
+
+
+def _routes(gates: Sequence[Gate], url: str) -> list[tuple[Gate, Route]]:
+    path = urlsplit(url).path
+    return [(gate, route) for gate in gates if (route := gate.asked(path)) is not None]
 
 
 def _unlisted(owned: OwnedPage | None, sha256: str, sources: Sequence[Source]) -> str:

@@ -5,8 +5,6 @@ Nothing here retries once the first byte has come: what was received may already
 
 from __future__ import annotations
 
-import contextlib
-import socket
 import threading
 import time
 import zlib
@@ -22,6 +20,7 @@ from urllib3.exceptions import TimeoutError as HTTPTimeoutError
 from urllib3.response import BaseHTTPResponse, HTTPResponse
 
 from wheelmark import __version__
+from wheelmark.client.deadlines import Deadline
 from wheelmark.client.fetching import CHUNK_BYTES, HttpStatus, Kind, Limits
 from wheelmark.errors import Unavailable, Untrusted
 
@@ -138,7 +137,7 @@ class HttpFetcher:
         """One piece. Between chunks (RFC 9112 § 7.1) `read1` reads whole lines, as many as the sender likes."""
         if not getattr(response, "chunked", False):
             return response.read1(CHUNK_BYTES, decode_content=False)
-        with _Deadline(getattr(response.connection, "answering", None), self._limits.gap_seconds):
+        with Deadline(getattr(response.connection, "answering", None), self._limits.gap_seconds):
             return response.read1(CHUNK_BYTES, decode_content=False)
 
     def _manager(self, url: str) -> urllib3.PoolManager:
@@ -158,13 +157,13 @@ def _pool_manager(proxy: str | None, headers_seconds: float) -> urllib3.PoolMana
     class Connection(HTTPConnection):
         def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as in urllib3
             self.answering = self.sock  # which the connection forgets when this is its last answer
-            with _Deadline(self.sock, headers_seconds):
+            with Deadline(self.sock, headers_seconds):
                 return super().getresponse()
 
     class SecureConnection(HTTPSConnection):
         def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as in urllib3
             self.answering = self.sock  # which the connection forgets when this is its last answer
-            with _Deadline(self.sock, headers_seconds):
+            with Deadline(self.sock, headers_seconds):
                 return super().getresponse()
 
     class Pool(HTTPConnectionPool):
@@ -176,31 +175,6 @@ def _pool_manager(proxy: str | None, headers_seconds: float) -> urllib3.PoolMana
     manager = urllib3.PoolManager(maxsize=16) if proxy is None else urllib3.ProxyManager(proxy, maxsize=16)
     manager.pool_classes_by_scheme = {"http": Pool, "https": SecurePool}
     return manager
-
-
-class _Deadline:
-    """Shuts the socket down when the block takes too long, which wakes the thread that reads from it."""
-
-    def __init__(self, sock: socket.socket | None, seconds: float) -> None:
-        self._socket = sock
-        self._passed = False
-        self._timer = threading.Timer(seconds, self._pass)
-        self._timer.daemon = True
-
-    def __enter__(self) -> None:
-        self._timer.start()
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        self._timer.cancel()
-        if self._passed:  # also without an error: headers that break off count as complete to http.client
-            raise TimeoutError("it took too long") from error
-
-    def _pass(self) -> None:
-        self._passed = True
-        if self._socket is not None:
-            # Not `SSLSocket.shutdown`, which also forgets the TLS state that the reading thread is using.
-            with contextlib.suppress(OSError):  # already closed, which is what we want
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
 def _redirected(url: str, location: str, kind: Kind) -> str:

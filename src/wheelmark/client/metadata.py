@@ -44,6 +44,7 @@ Result = TypeVar("Result")
 
 FRESH_SECONDS = 1.0  # one run of an installer asks for many pages at once: they come from one snapshot
 MAX_UPDATER_SECONDS = 3600.0  # so that snapshot and bins cannot expire unnoticed in a proxy that runs for weeks
+MAX_REMEMBERED = 4096  # look-ups, each with its answer, of one state of the index
 AWAY_SECONDS = 30.0  # how long an index that did not answer is not asked again
 LOCK_SECONDS = 60.0
 MAX_TIMESTAMP_BYTES = 16 * 1024
@@ -125,6 +126,7 @@ class TrustedMetadata:
         self._seen_timestamp = b""
         self._expires_at = datetime.min.replace(tzinfo=UTC)
         self._built_at = self._checked_at = 0.0
+        self._told_before: dict[str, TargetFile | None] = {}  # by the present updater; a new one begins a new mapping
 
     def find(self, target_path: str) -> TargetFile | None:
         """What the repository says of a target; None is proof that it says nothing (its bin is complete, signed, and
@@ -134,10 +136,22 @@ class TrustedMetadata:
             Untrusted: a signature, version, hash, length or expiry fails.
             Unavailable: the network, or the metadata directory.
         """
+        if found_before := self.found_before(target_path):
+            return found_before[0]
         with self._locked(), converted_errors(target_path):
-            return self._despite_deltas(
+            found = self._despite_deltas(
                 lambda: self._look_up(target_path), lambda: self._told(self._new_updater(), target_path)
             )
+            if len(self._told_before) >= MAX_REMEMBERED:
+                self._told_before = {}
+            self._told_before[target_path] = found
+            return found
+
+    def found_before(self, target_path: str) -> tuple[TargetFile | None] | None:
+        """What `find` said a moment ago of the same state; None when it was not asked. Takes no lock and no time: an
+        installer asks for a page, and then for what it lists."""
+        told_before = self._told_before
+        return (told_before[target_path],) if self._is_fresh() and target_path in told_before else None
 
     def _despite_deltas(self, first: Callable[[], Result], again: Callable[[], Result]) -> Result:
         rebuilt_before = self._fetcher.rebuilt
@@ -179,7 +193,7 @@ class TrustedMetadata:
 
     def forget(self) -> None:
         """Ask for the timestamp at the next look-up, however fresh the last one is."""
-        self._updater = None
+        self._updater, self._told_before = None, {}
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -192,10 +206,14 @@ class TrustedMetadata:
                 message = f"{self._directory}: expected the lock within {LOCK_SECONDS:.0f} s, another process has it"
                 raise Unavailable(message, code="cache") from error
 
-    def _fresh_updater(self) -> Updater:
+    def _is_fresh(self) -> bool:
+        """True while nobody has to be asked."""
         fresh_seconds = FRESH_SECONDS if self._fetcher.away is None else AWAY_SECONDS
         recent = self._monotonic() - self._checked_at < fresh_seconds
-        if self._updater is not None and recent and self._now() < self._expires_at:
+        return self._updater is not None and recent and self._now() < self._expires_at
+
+    def _fresh_updater(self) -> Updater:
+        if self._updater is not None and self._is_fresh():
             return self._updater
         was_away, self._fetcher.away = self._fetcher.away is not None, None
         try:
@@ -237,7 +255,7 @@ class TrustedMetadata:
 
     def _new_updater(self) -> Updater:
         """A refreshed `Updater`: the whole workflow of TUF specification § 5.3 to 5.6, in its order."""
-        self._updater = None  # whatever fails below, the old state is not used on
+        self._updater, self._told_before = None, {}  # whatever fails below, the old state is not used on
         started = self._monotonic()
         self._sweep()
         once = self._strict or self._fetcher.away is not None  # the memory will not say anything else next time

@@ -14,15 +14,19 @@ from urllib.parse import unquote, urlsplit
 from wheelmark.client.address import IndexAddress
 from wheelmark.client.answers import (
     LOOPBACK,
+    READ_METHODS,
     WITHHELD,
-    LoopbackServer,
     Route,
-    VerifiedHandler,
+    VerifiedSite,
     as_ours,
+    is_short,
     stored_route,
 )
+from wheelmark.client.counting import Counters
 from wheelmark.client.incidents import Incidents
-from wheelmark.client.sources import Source, Sources
+from wheelmark.client.loopback import Answer, LoopbackServer, Site, text_answer
+from wheelmark.client.request_head import Request
+from wheelmark.client.sources import NOT_AT_HAND, OwnedPage, Source, Sources
 from wheelmark.dist import is_normalized
 
 if TYPE_CHECKING:
@@ -55,10 +59,17 @@ class VerifyingProxy(LoopbackServer):
         strict: bool = False,
         refreshes: Callable[[], int] = lambda: 0,
     ) -> None:
-        merged = sources if isinstance(sources, Sources) else Sources([Source(sources)])
-        super().__init__(_Handler, merged, incidents, port=port, strict=strict)
+        super().__init__(port=port)
+        self.sources = sources if isinstance(sources, Sources) else Sources([Source(sources)])
+        self.incidents = incidents
+        self.counters = Counters()
+        self.strict = strict
         self._refreshes = refreshes
         self.address = IndexAddress(f"{self.url}simple/")
+
+    def site(self) -> Site:
+        """See `LoopbackServer.site`."""
+        return _ProxySite(self, strict=self.strict)
 
     def verifier(self) -> Verifier:
         """The verifier of the first index, made once; call it early in a thread of its own."""
@@ -69,58 +80,65 @@ class VerifyingProxy(LoopbackServer):
         return self.counters.text(refreshes=self._refreshes(), unverified_seconds=self.sources.unverified_seconds())
 
 
-class _Handler(VerifiedHandler):
-    server: VerifyingProxy
+class _ProxySite(VerifiedSite):
+    def __init__(self, server: VerifyingProxy, *, strict: bool) -> None:
+        super().__init__(server.sources, server.incidents, server.counters, strict=strict, keeping=True)
+        self._server = server
+        self._own = {f"{host}:{server.server_port}" for host in (LOOPBACK, "localhost")}
 
-    def do_GET(self) -> None:
-        path = self._own_path()
-        if path is None or self.stopped():
-            return
+    def answer_at_hand(self, request: Request) -> Answer | None:
+        """See `Site`."""
+        path = self._own_path(request)
+        if path is None:
+            # We are nobody's way out, and nothing is written through us.
+            return self.egress_refused(request)
+        if stopped := self.stopped():
+            return stopped
         if path == "/healthz":
-            self.answer_text(HTTPStatus.OK, "ok")
-        elif path == "/metrics":
-            self.answer_bytes(METRICS_TYPE, self.server.metrics().encode())
-        else:
-            route = parse_path(path)
-            try:
-                self._answer(route)
-            except OSError:
-                raise  # the installer hung up
-            except Exception as error:  # noqa: BLE001  # what nobody foresaw is withheld too, and said
-                self.withhold(as_ours(error), broken_off=route is not None and route[0] == "simple")
-
-    do_HEAD = do_GET
-
-    def do_CONNECT(self) -> None:
-        """We are nobody's way out."""
-        self.refuse_egress()
-
-    do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_CONNECT
-
-    def _own_path(self) -> str | None:
-        """The path of a request meant for us; a request through us to another host is refused."""
-        parts = urlsplit(self.path)
-        own = {f"{host}:{self.server.server_port}" for host in (LOOPBACK, "localhost")}
-        # The Host header keeps a web page in the user's browser from reading a private index by DNS rebinding.
-        if (parts.netloc or self.headers.get("Host", "")) in own and parts.scheme in {"", "http"}:
-            return parts.path
-        self.refuse_egress()
+            return text_answer(HTTPStatus.OK, "ok")
+        if path == "/metrics":
+            return Answer(content_type=METRICS_TYPE, body=self._server.metrics().encode())
+        match parse_path(path):
+            case ("simple", name):
+                owned = self.sources.page_at_hand(name)
+                if owned is not NOT_AT_HAND and is_short(owned):
+                    return self._page(request, name, owned)
+            case (kind, sha256, filename):
+                owned = self.sources.page_of_file_at_hand(filename)
+                file = owned.file(sha256, filename) if isinstance(owned, OwnedPage) else None
+                if isinstance(owned, OwnedPage) and file is not None:
+                    return self.listed_at_hand(request, kind, owned, file)
         return None
 
-    def _answer(self, route: Route | None) -> None:
-        match route:
-            case ("simple", name):
-                owned = self.server.sources.page(name)
-                self.answer_page(None if owned is None else owned.page, name, self.server.address)
-            case (kind, sha256, filename):
-                self._answer_stored(kind, sha256, filename)
-            case _:
-                self.answer_text(HTTPStatus.NOT_FOUND, "only /simple/<project>/ and the files of its page are served")
+    def answer(self, request: Request) -> Answer:
+        """See `Site`."""
+        route = parse_path(self._own_path(request) or "")
+        try:
+            match route:
+                case ("simple", name):
+                    return self._page(request, name, self.sources.page(name))
+                case (kind, sha256, filename):
+                    return self._stored(request, kind, sha256, filename)
+        except Exception as error:  # noqa: BLE001  # what nobody foresaw is withheld too, and said
+            return self.withheld(as_ours(error), broken_off=route is not None and route[0] == "simple")
+        return text_answer(HTTPStatus.NOT_FOUND, "only /simple/<project>/ and the files of its page are served")
 
-    def _answer_stored(self, kind: str, sha256: str, filename: str) -> None:
-        owned = self.server.sources.page_of_file(filename)
+    def _own_path(self, request: Request) -> str | None:
+        """The path of a request meant for us; None for one through us to another host, or that would write."""
+        try:
+            parts = urlsplit(request.target)
+        except ValueError:
+            return None
+        # The Host header keeps a web page in the user's browser from reading a private index by DNS rebinding.
+        is_own = (parts.netloc or request.fields.get("host", "")) in self._own and parts.scheme in {"", "http"}
+        return parts.path if is_own and request.method in READ_METHODS else None
+
+    def _page(self, request: Request, name: str, owned: OwnedPage | None) -> Answer:
+        return self.page_answer(request, None if owned is None else owned.page, name, self._server.address)
+
+    def _stored(self, request: Request, kind: str, sha256: str, filename: str) -> Answer:
+        owned = self.sources.page_of_file(filename)
         file = None if owned is None else owned.file(sha256, filename)
         if owned is None or file is None:
-            self.answer_text(HTTPStatus.NOT_FOUND, f"no verified page lists {filename} with that sha256")
-        else:
-            self.answer_listed(kind, owned, file)
+            return text_answer(HTTPStatus.NOT_FOUND, f"no verified page lists {filename} with that sha256")
+        return self.listed_answer(request, kind, owned, file)

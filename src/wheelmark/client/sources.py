@@ -11,7 +11,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from enum import Enum
+from typing import TYPE_CHECKING, Literal
 
 from wheelmark.dist import is_normalized, parse_filename
 from wheelmark.errors import Fault, Refused
@@ -19,6 +20,15 @@ from wheelmark.simple import ProjectPage, SimpleFile
 
 if TYPE_CHECKING:
     from wheelmark.client.verifier import Verifier
+
+
+class AtHand(Enum):
+    """Whether something is known without asking anybody."""
+
+    NO = False
+
+
+NOT_AT_HAND = AtHand.NO
 
 
 class Source:
@@ -36,6 +46,10 @@ class Source:
             if self._verifier is None:
                 self._verifier = self._open()
             return self._verifier
+
+    def opened(self) -> Verifier | None:
+        """The verifier if it was made already; never waits."""
+        return self._verifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +91,27 @@ class Sources:
                 return OwnedPage(source, page)
         return None
 
+    def page_at_hand(self, name: str) -> OwnedPage | Literal[AtHand.NO] | None:
+        """The same if all that it takes was verified a moment ago and is in memory; never waits, never raises."""
+        holder = self._holder(name)
+        for source in self.all if holder is None else (holder,):
+            verifier = source.opened()
+            page = NOT_AT_HAND if verifier is None else verifier.page_at_hand(name)
+            if page is NOT_AT_HAND:
+                return NOT_AT_HAND
+            if page is not None:
+                return OwnedPage(source, page)
+        return None
+
     def page_of_file(self, filename: str) -> OwnedPage | None:
         """The page of the project that a file of this name belongs to; None also for what is no file name."""
-        try:
-            name = parse_filename(filename, strict=False).name
-        except Refused:
-            return None
-        return self.page(name)
+        name = _project_of(filename)
+        return None if name is None else self.page(name)
+
+    def page_of_file_at_hand(self, filename: str) -> OwnedPage | Literal[AtHand.NO] | None:
+        """The same from memory, as `page_at_hand`."""
+        name = _project_of(filename)
+        return None if name is None else self.page_at_hand(name)
 
     def unverified_seconds(self) -> float | None:
         """Seconds since metadata was last verified up to its root; None when it never was."""
@@ -96,6 +124,13 @@ class Sources:
         parts = name.split("-")
         prefixes = ("-".join(parts[:count]) for count in range(len(parts), 0, -1))
         return next((self._holders[prefix] for prefix in prefixes if prefix in self._holders), None)
+
+
+def _project_of(filename: str) -> str | None:
+    try:
+        return parse_filename(filename, strict=False).name
+    except Refused:
+        return None
 
 
 def _holders(sources: Sequence[Source]) -> dict[str, Source]:

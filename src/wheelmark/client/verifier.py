@@ -16,6 +16,7 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from tuf.api.metadata import TargetFile  # type: ignore[attr-defined]  # tuf re-exports without saying so
 
@@ -34,11 +35,13 @@ from wheelmark.client.content import ContentCache
 from wheelmark.client.fetching import Fetcher, HttpStatus, Kind, download
 from wheelmark.client.http_fetcher import HttpFetcher
 from wheelmark.client.metadata import TrustedMetadata
+from wheelmark.client.sources import NOT_AT_HAND, AtHand
 from wheelmark.dist import NormalizedName, is_normalized
 from wheelmark.errors import Refused
 from wheelmark.simple import ProjectPage, SimpleFile, parse_page_json
 
 MAX_PAGES_IN_MEMORY = 512
+WHOLE_BYTES = 4 * 1024 * 1024  # what is kept and no larger is read, hashed and given as one piece
 
 
 def utc_now() -> datetime:
@@ -103,6 +106,21 @@ class Verifier:
             target = self._metadata.find(target_path)
             return None if target is None else self._page(NormalizedName(name), target)
 
+    def page_at_hand(self, name: str) -> ProjectPage | Literal[AtHand.NO] | None:
+        """What `page` would give, if that was verified a moment ago and is in memory; never waits, never raises."""
+        found = self._metadata.found_before(f"simple/{name}/index.json")
+        if found is None:
+            return NOT_AT_HAND
+        (target,) = found
+        if target is None:
+            return None
+        page = self._pages.get(target.hashes.get("sha256", ""))
+        return page if page is not None and page.name == name else NOT_AT_HAND
+
+    def kept(self, sha256: str, max_bytes: int) -> bytes | None:
+        """Bytes with this hash, if they are kept and no more than that; for a hash that a verified page names."""
+        return self._content.read(sha256, max_bytes=max_bytes)
+
     def open_file(self, file: SimpleFile) -> Generator[bytes]:
         """The bytes of a file that a verified page lists. The last piece comes after all has been verified.
 
@@ -110,8 +128,12 @@ class Verifier:
             Untrusted: more bytes than the page says, fewer, or others. What was yielded before must be thrown away.
             Unavailable: the index does not answer, or too slowly.
         """
-        kept = self._content.pieces(file.sha256, file.size)
-        if kept is not None:
+        if file.size <= WHOLE_BYTES:
+            whole = self._content.read(file.sha256, max_bytes=file.size)  # which has looked at the hash
+            if whole is not None and len(whole) == file.size:
+                yield whole
+                return
+        elif (kept := self._content.pieces(file.sha256, file.size)) is not None:
             yield from checked_pieces(file, kept)
             return
         with (

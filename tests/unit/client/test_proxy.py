@@ -53,7 +53,7 @@ class Setup:
 @pytest.fixture(params=[False], ids=[""])
 def setup(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setup]:
     repository = SignedRepository()
-    file = repository.add_wheel("demo", filler=200_000)
+    file = repository.add_wheel("demo", filler=1_500_000)
     repository.publish()
     with IndexServer(repository) as server:
         incidents = Incidents()
