@@ -36,7 +36,7 @@ TRACED = (
     *("connect", "bind", "listen", "sendto", "sendmsg", "?sendmmsg"),
     *("write", "writev", "pwrite64", "?open", "openat", "?openat2", "?creat"),
     *("?unlink", "unlinkat", "?rename", "?renameat", "?renameat2", "?link", "linkat", "?symlink", "symlinkat"),
-    *("?chmod", "fchmod", "fchmodat"),
+    *("chdir", "fchdir", "?chmod", "fchmod", "fchmodat"),
     *("ptrace", "kill", "tkill", "tgkill", "process_vm_readv", "process_vm_writev", "?pidfd_getfd"),
     *("mount", "umount2", "unshare", "setns", "pivot_root", "bpf", "?io_uring_setup", "?memfd_create", "keyctl"),
     *("init_module", "finit_module", "?kexec_load", "?userfaultfd", "perf_event_open", "?fsopen", "?open_tree"),
