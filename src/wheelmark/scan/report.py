@@ -127,7 +127,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DynamicPart:
-    """Says that a report has findings of a dynamic look: they depend on the machine, too, not on bytes and rules alone."""
+    """Says that a report has findings of a dynamic look, which depend on the machine, too."""
 
     python: str  # the version that ran it
     phases: tuple[Context, ...]  # what was run; empty when nothing was

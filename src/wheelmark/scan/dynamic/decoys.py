@@ -58,7 +58,8 @@ def make_decoys(sha256: str) -> Decoys:
         ".ssh/id_ed25519": "-----BEGIN OPENSSH PRIVATE KEY-----\n"
         f"b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAAB\n{canaries['SSH key']}\n"
         "-----END OPENSSH PRIVATE KEY-----\n",
-        ".aws/credentials": f"[default]\naws_access_key_id = {key_id}\naws_secret_access_key = {canaries['AWS secret']}\n",
+        ".aws/credentials": f"[default]\naws_access_key_id = {key_id}\n"
+        f"aws_secret_access_key = {canaries['AWS secret']}\n",
         ".netrc": f"machine git.example.com login dev password {canaries['netrc password']}\n",
         ".pypirc": f"[pypi]\nusername = __token__\npassword = pypi-{canaries['PyPI token']}\n",
         ".git-credentials": f"https://dev:ghp_{canaries['GitHub token']}@github.com\n",

@@ -51,12 +51,14 @@ def find_programs(find: Callable[[str], str | None] = shutil.which, platform: st
     missing = [PROGRAMS[name] for name, path in found.items() if path is None]
     if missing:
         words = " and ".join(missing)
-        raise refusal(f"expected {words} to be installed: apt-get install {' '.join(missing)} (or what your system calls it)")
+        raise refusal(
+            f"expected {words} to be installed: apt-get install {' '.join(missing)} (or what your system calls it)"
+        )
     return {name: path for name, path in found.items() if path is not None}
 
 
 def sandbox_user() -> int | None:
-    """Whom the sandbox belongs to, where it must not be whoever started the scanner: root has rights that reach inside."""
+    """Whom the sandbox belongs to, None for whoever started the scanner. Not root: its files are everywhere."""
     return NOBODY if os.geteuid() == 0 else None
 
 

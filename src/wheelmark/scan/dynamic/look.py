@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,10 +55,18 @@ class Looker:
     def look(self, path: Path, *, filename: str, sha256: str) -> Look:
         """Run a distribution and say what it did. Never raises for what the distribution is or does.
 
-        Raises: OSError when the file cannot be read. Unavailable when no sandbox can be started any more.
+        `sha256` is of the bytes that were scanned: only those are run.
+
+        Raises: Unavailable when no sandbox can be started any more.
         """
-        with path.open("rb") as stream:
-            return self._look(stream, filename, sha256)
+        try:
+            with path.open("rb") as stream:
+                if hashlib.file_digest(stream, "sha256").hexdigest() != sha256:
+                    return self._result(Phases((), ""), set(), ["the file is no longer the one that was scanned"])
+                stream.seek(0)
+                return self._look(stream, filename, sha256)
+        except OSError as error:
+            return self._result(Phases((), ""), set(), [f"unreadable: {error.strerror or error}"])
 
     def _look(self, stream: BinaryIO, filename: str, sha256: str) -> Look:
         unpacked = unpack(stream, filename=filename, bounds=self.bounds)
@@ -128,9 +137,7 @@ def _gap(run: Run, ended: Exit | None, processes: Processes, steps: int) -> str:
     return "" if len(processes.firsts) == steps else f"expected {steps} steps, saw {len(processes.firsts)}"
 
 
-def _stopped(
-    phase: Phase, processes: Processes, events: list[Event | Exit], said: list[str]
-) -> set[Observation]:
+def _stopped(phase: Phase, processes: Processes, events: list[Event | Exit], said: list[str]) -> set[Observation]:
     """The steps that did not end well, each with the last line that it printed."""
     numbers = {process: number for number, process in enumerate(processes.firsts)}
     found: set[Observation] = set()

@@ -7,12 +7,13 @@ import re
 from collections.abc import Sequence
 
 from wheelmark.scan.dynamic.places import HOME, PYTHON, SCRATCH
+from wheelmark.scan.values import words
 
 MAX_ARGUMENTS = 12
 MAX_ARGUMENT = 120  # characters
-_TRANSFERS = frozenset("curl wget nc ncat netcat socat ssh scp sftp rsync ftp tftp telnet nslookup dig host ping".split())
-_ARRANGES = frozenset("crontab at batch systemctl launchctl schtasks update-rc.d chkconfig loginctl".split())
-_SHELLS = frozenset("sh bash dash zsh ksh ash busybox".split())
+_TRANSFERS = words("curl wget nc ncat netcat socat ssh scp sftp rsync ftp tftp telnet nslookup dig host ping")
+_ARRANGES = words("crontab at batch systemctl launchctl schtasks update-rc.d chkconfig loginctl")
+_SHELLS = words("sh bash dash zsh ksh ash busybox")
 _TRANSFER_WORD = re.compile(rf"(?:^|[\s;&|(`'\"/])(?:{'|'.join(sorted(_TRANSFERS))})(?=\s+\S)")
 _STARTS = re.compile(
     rf"^(?:{re.escape(HOME)}/(?:"

@@ -15,6 +15,7 @@ from wheelmark.scan.dynamic.plan import Phase
 from wheelmark.scan.dynamic.processes import MAX_DEPTH, Processes
 from wheelmark.scan.dynamic.trace import EXECS, FORKS, Event, Exit
 from wheelmark.scan.flow import printable
+from wheelmark.scan.values import words
 
 MAX_WHAT = 240  # characters
 MAX_PROCESSES = 40  # of one step, without being worth a word
@@ -22,9 +23,9 @@ _SENDS = frozenset({"sendto", "sendmsg", "sendmmsg"})
 _WRITES = frozenset({"write", "writev", "pwrite64"})
 _SIGNALS = frozenset({"kill", "tkill", "tgkill"})
 _ATTACHES = frozenset({"ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd"})
-_LEAVES = frozenset(
+_LEAVES = words(
     "mount umount2 unshare setns pivot_root bpf io_uring_setup keyctl init_module finit_module kexec_load "
-    "userfaultfd perf_event_open fsopen open_tree".split()
+    "userfaultfd perf_event_open fsopen open_tree"
 )
 _FIRST_NUMBER = re.compile(rb"^(-?\d+)(?: /\* (\d+) in strace's PID NS \*/)?")
 _SIGNAL_ZERO = re.compile(rb", 0$")

@@ -61,8 +61,10 @@ def phases_of(
         "PIP_NO_INDEX": "1",
         **environment,
     }
-    return _wheel(layout, texts, variables, site_packages, max_modules) if layout.is_wheel else _sdist(
-        layout, texts, variables, max_modules
+    return (
+        _wheel(layout, texts, variables, site_packages, max_modules)
+        if layout.is_wheel
+        else _sdist(layout, texts, variables, max_modules)
     )
 
 

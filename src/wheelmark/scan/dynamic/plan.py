@@ -60,7 +60,9 @@ def unpack(stream: BinaryIO, *, filename: str, bounds: LookBounds) -> Unpacked:
             if entry.kind != "file":
                 unpacked.links += 1
             elif not is_safe(entry.path):
-                unpacked.gaps.append(f"{printable(entry.path, MAX_NAMED)}: expected a path below the distribution's own")
+                unpacked.gaps.append(
+                    f"{printable(entry.path, MAX_NAMED)}: expected a path below the distribution's own"
+                )
             else:
                 unpacked.files[entry.path] = (entry.read(), bool(entry.mode & 0o111))
     except (ArchiveTooLarge, ArchiveBroken) as error:
@@ -85,7 +87,7 @@ def packed(
     bounds: LookBounds,
     separator: str,
 ) -> Iterator[int]:
-    """The tar as a descriptor that stands at its start. `files` are put below the phase's folder, `decoys` where they say."""
+    """The tar as a descriptor that stands at its start: `files` below the phase's folder, `decoys` where they say."""
     plan = {
         "steps": [{"argv": step.argv, "cwd": step.cwd, "environment": step.environment} for step in phase.steps],
         "limits": bounds.limits(),

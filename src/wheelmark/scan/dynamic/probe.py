@@ -18,9 +18,7 @@ _LIMITS = ("RLIMIT_CPU", "RLIMIT_AS", "RLIMIT_NPROC", "RLIMIT_FSIZE", "RLIMIT_NO
 
 def main() -> None:
     """Print what is to be seen. `argv` names files of the host that must not be."""
-    status = dict(
-        line.split(":\t", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":\t" in line
-    )
+    status = dict(line.split(":\t", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":\t" in line)
     seen: dict[str, Any] = {
         "python": sys.version.split()[0],
         "routes": lines("/proc/net/route")[1:],
@@ -32,7 +30,9 @@ def main() -> None:
         "no_new_privileges": status["NoNewPrivs"].strip(),
         "top": sorted(each.name for each in Path("/").iterdir()),
         "host_files": [path for path in sys.argv[1:] if os.path.lexists(path)],
-        "writable": sorted(filter(writable, ("/", "/usr", "/etc", "/opt", "/opt/python", "/opt/look", "/proc/sys", "/dev"))),
+        "writable": sorted(
+            filter(writable, ("/", "/usr", "/etc", "/opt", "/opt/python", "/opt/look", "/proc/sys", "/dev"))
+        ),
         "environment": sorted(os.environ),
         "descriptors": descriptors(),
         "limits": {name: list(resource.getrlimit(getattr(resource, name))) for name in _LIMITS},

@@ -56,7 +56,7 @@ def processes_of(events: Sequence[Event | Exit]) -> Processes:
 
 
 def _attribute(found: Processes, process: int) -> None:
-    way = []
+    way: list[int] = []
     seen = process
     while seen not in found.steps and seen in found.parents and len(way) < MAX_DEPTH:
         way.append(seen)

@@ -51,7 +51,9 @@ def run_sandbox(command: Sequence[str], feed: int, bounds: LookBounds, *, user: 
             start_new_session=True,
             cwd="/",
             env={},
-            **({} if user is None else {"user": user, "group": user, "extra_groups": []}),  # type: ignore[arg-type]
+            user=user,
+            group=user,
+            extra_groups=None if user is None else [],
         )
     except OSError as error:
         os.close(trace_read)

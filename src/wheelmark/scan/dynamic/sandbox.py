@@ -64,7 +64,9 @@ class Host:
         return f"{PYTHON}/{self.library}/python{self.version}/site-packages"
 
 
-def sandbox_command(host: Host, bounds: LookBounds, program: Sequence[str] = (INTERPRETER, "-I", "-S", DRIVER)) -> list[str]:
+def sandbox_command(
+    host: Host, bounds: LookBounds, program: Sequence[str] = (INTERPRETER, "-I", "-S", DRIVER)
+) -> list[str]:
     """What is run. Standard input goes to the program, its output to standard output, the trace to standard error."""
     return [
         *_outer(host),
