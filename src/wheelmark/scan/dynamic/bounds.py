@@ -38,13 +38,16 @@ class LookBounds:
             max_total_bytes=self.max_unpacked_bytes,
         )
 
-    def limits(self) -> dict[str, int]:
-        """What the kernel is told of every process inside, by the names of Python's `resource` module."""
-        return {
-            "RLIMIT_CPU": self.cpu_seconds,
+    def limits(self) -> dict[str, list[int]]:
+        """What the kernel is told of every process inside, soft and hard, by the names of the `resource` module."""
+        both = {
             "RLIMIT_AS": self.address_space,
             "RLIMIT_NPROC": self.processes,
             "RLIMIT_FSIZE": self.file_bytes,
             "RLIMIT_NOFILE": self.open_files,
             "RLIMIT_CORE": 0,
+        }
+        # The soft one comes as a signal of its own, which tells it from other ends.
+        return {name: [value, value] for name, value in both.items()} | {
+            "RLIMIT_CPU": [self.cpu_seconds, self.cpu_seconds + 1]
         }

@@ -41,7 +41,7 @@ def main() -> int:
     except (OSError, ValueError, tarfile.TarError, KeyError):
         return EXIT_NOT_UNPACKED
     for name, value in plan["limits"].items():
-        resource.setrlimit(getattr(resource, name), (value, value))
+        resource.setrlimit(getattr(resource, name), tuple(value))
     for step in plan["steps"]:
         status = take(step, plan["step_seconds"])
         sys.stdout.write(f"\n{plan['separator']}\n")

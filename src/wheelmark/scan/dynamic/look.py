@@ -121,7 +121,7 @@ class Looker:
         ended = driver_status(events)
         if ended is not None and ended.status == driver.EXIT_LEFT_RUNNING:
             seen.add(_of_phase(phase, Kind.LEFT_RUNNING, "was ended with the sandbox"))
-        return seen, _gap(run, ended, processes, len(phase.steps))
+        return seen, _gap(run, ended, processes, len(phase.steps)) or _crossed(events, processes)
 
 
 def _gap(run: Run, ended: Exit | None, processes: Processes, steps: int) -> str:
@@ -135,6 +135,18 @@ def _gap(run: Run, ended: Exit | None, processes: Processes, steps: int) -> str:
     if ended.status not in {driver.EXIT_DONE, driver.EXIT_LEFT_RUNNING}:
         return f"the sandbox's driver was ended by {ended.signal or f'status {ended.status}'}"
     return "" if len(processes.firsts) == steps else f"expected {steps} steps, saw {len(processes.firsts)}"
+
+
+def _crossed(events: list[Event | Exit], processes: Processes) -> str:
+    """Which limit of the kernel ended a process; "" for none. The end of a step by an unknown hand is one, too."""
+    for event in events:
+        if not isinstance(event, Exit) or not processes.is_watched(event.process):
+            continue
+        if event.signal == "SIGXCPU":
+            return "a process used more CPU time than it may"
+        if event.signal == "SIGKILL" and event.process in processes.firsts:
+            return "a step was ended by SIGKILL"
+    return ""
 
 
 def _stopped(phase: Phase, processes: Processes, events: list[Event | Exit], said: list[str]) -> set[Observation]:

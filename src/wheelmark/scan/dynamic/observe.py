@@ -154,15 +154,13 @@ class Observer:
 
     def _written(self, event: Event, change: Change) -> Iterator[tuple[Kind, str]]:
         path = change.path
-        if event.error == "ENOENT":
-            return
         if change.kind == "write":
             self.written.add(path)
         if names.starts_by_itself(path):
             yield Kind.AUTOSTART, f"writes {names.shown_path(path)}"
         elif path in self.decoys:
             yield Kind.DECOY_READ, f"overwrites {names.shown_path(path)}"
-        elif names.is_home(path):
+        elif names.is_home(path) and event.error != "ENOENT":
             yield Kind.HOME_WRITTEN, names.shown_path(path)
 
     def _canaries(self, event: Event, pattern: re.Pattern[bytes]) -> None:

@@ -71,7 +71,7 @@ def sandbox_command(
     return [
         *_outer(host),
         *("--", host.strace, "-f", "-q", "-y", "-xx", "-s", str(MAX_STRING), "--seccomp-bpf", "--decode-pids=pidns"),
-        *("-e", "signal=none", "-e", f"trace={','.join(TRACED)}", "-o", "/dev/fd/2"),
+        *("-e", f"trace={','.join(TRACED)}", "-o", "/dev/fd/2"),
         # The trace is not for those who are traced.
         *("--", "/bin/sh", "-c", 'exec "$@" 2>&1', "sh"),
         *_inner(host, bounds),

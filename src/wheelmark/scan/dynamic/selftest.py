@@ -74,7 +74,7 @@ def _seen(run: Run) -> Mapping[str, object]:
     )
 
 
-def faults_of(seen: Mapping[str, object], limits: Mapping[str, int]) -> list[str]:
+def faults_of(seen: Mapping[str, object], limits: Mapping[str, list[int]]) -> list[str]:
     """What the probe saw and should not have, one sentence each."""
     expected: dict[str, object] = {
         "python": ".".join(map(str, sys.version_info[:3])),
@@ -86,7 +86,7 @@ def faults_of(seen: Mapping[str, object], limits: Mapping[str, int]) -> list[str
         "host_files": [],
         "writable": [],
         "descriptors": [0, 1, 2],
-        "limits": {name: [value, value] for name, value in limits.items()},
+        "limits": dict(limits),
         "new_user_namespace": False,
         "user": USER_ID,
     }
