@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from wheelmark.errors import Unavailable
-from wheelmark.scan.dynamic.places import HOME, HOST_NAME, USER, USER_ID
+from wheelmark.scan.dynamic.places import BASE_INTERPRETER, HOME, HOST_NAME, PYTHON, USER, USER_ID
 from wheelmark.scan.dynamic.sandbox import MASKED, Host
 
 NOBODY = 65534
@@ -73,7 +73,8 @@ def prepared_host() -> Iterator[Host]:
         runtime = Path(name)
         runtime.chmod(0o755)
         try:
-            library = _copy_python(runtime / "python")
+            _copy_python(runtime / "python")
+            _make_venv(runtime / "venv")
             _copy_tools(runtime / "look")
         except (OSError, shutil.Error) as error:
             raise refusal(f"expected to copy the interpreter's library, got {error}") from error
@@ -86,19 +87,17 @@ def prepared_host() -> Iterator[Host]:
             strace=programs["strace"],
             runtime=runtime,
             version=f"{sys.version_info.major}.{sys.version_info.minor}",
-            library=library,
             links=_links(),
             masked=[folder for folder in MASKED if Path(folder).is_dir()],
         )
 
 
-def _copy_python(target: Path) -> str:
-    """The interpreter and its library without what is installed into it; gives the name of the folder of libraries."""
+def _copy_python(target: Path) -> None:
+    """The interpreter and its library without what is installed into it."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     library = sys.platlibdir
     base = Path(sysconfig.get_path("stdlib", vars={"installed_base": sys.base_prefix, "base": sys.base_prefix}))
     shutil.copytree(base, target / library / version, ignore=_LEFT_OUT, symlinks=False, ignore_dangling_symlinks=True)
-    (target / library / version / "site-packages").mkdir()
     (target / "bin").mkdir()
     interpreter = Path(getattr(sys, "_base_executable", None) or sys.executable).resolve()
     shutil.copy2(interpreter, target / "bin" / "python3")
@@ -108,7 +107,15 @@ def _copy_python(target: Path) -> str:
     if ".so" in shared and (Path(folder) / shared).is_file():
         (target / "lib").mkdir(exist_ok=True)
         shutil.copy2(Path(folder) / shared, target / "lib" / shared)
-    return library
+
+
+def _make_venv(target: Path) -> None:
+    """A virtual environment without anything, as `venv` would make it at that place."""
+    (target / "bin").mkdir(parents=True)
+    (target / "bin" / "python3").symlink_to(BASE_INTERPRETER)
+    (target / "bin" / "python").symlink_to("python3")
+    (target / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages").mkdir(parents=True)
+    (target / "pyvenv.cfg").write_text(f"home = {PYTHON}/bin\ninclude-system-site-packages = false\n")
 
 
 def _copy_tools(target: Path) -> None:

@@ -25,7 +25,7 @@ from wheelmark.scan.dynamic.running import Run, run_sandbox
 from wheelmark.scan.dynamic.sandbox import Host, sandbox_command
 from wheelmark.scan.dynamic.trace import Event, Exit, driver_status, read_trace
 from wheelmark.scan.flow import printable
-from wheelmark.scan.report import DynamicPart, Finding
+from wheelmark.scan.report import Context, DynamicPart, Finding
 
 MAX_SAID = 200  # characters of a program's last line
 _BROKEN_OFF = {
@@ -117,11 +117,13 @@ class Looker:
             files=frozenset(f"{phase.folder}/{path}" for path in files),
         )
         seen = observer.observe(events)
-        seen |= _stopped(phase, processes, events, _said(run, separator))
+        said = _said(run, separator)
+        seen |= _stopped(phase, processes, events, said)
         ended = driver_status(events)
         if ended is not None and ended.status == driver.EXIT_LEFT_RUNNING:
             seen.add(_of_phase(phase, Kind.LEFT_RUNNING, "was ended with the sandbox"))
-        return seen, _gap(run, ended, processes, len(phase.steps)) or _crossed(events, processes)
+        gap = _gap(run, ended, processes, len(phase.steps)) or _crossed(events, processes)
+        return seen, gap or _not_found(phase, said)
 
 
 def _gap(run: Run, ended: Exit | None, processes: Processes, steps: int) -> str:
@@ -146,6 +148,16 @@ def _crossed(events: list[Event | Exit], processes: Processes) -> str:
             return "a process used more CPU time than it may"
         if event.signal == "SIGKILL" and event.process in processes.firsts:
             return "a step was ended by SIGKILL"
+    return ""
+
+
+def _not_found(phase: Phase, said: list[str]) -> str:
+    """Which module is not where it was laid out, or had no memory left; "" when all were there."""
+    for step, last in zip(phase.steps, said, strict=False):
+        if last == "MemoryError":
+            return "a process wanted more memory than it may have"
+        if phase.context is Context.IMPORT and last == f"ModuleNotFoundError: No module named {step.argv[-1]!r}":
+            return f"{step.what}: not found where it was laid out"
     return ""
 
 

@@ -6,7 +6,7 @@ import posixpath
 import re
 from collections.abc import Sequence
 
-from wheelmark.scan.dynamic.places import HOME, PYTHON, SCRATCH
+from wheelmark.scan.dynamic.places import HOME, SCRATCH, VENV
 from wheelmark.scan.values import words
 
 MAX_ARGUMENTS = 12
@@ -23,7 +23,7 @@ _STARTS = re.compile(
     r"|\.config/pip/|\.pip/|\.gitconfig$)"
     r"|/etc/(?:cron|rc|init|systemd/|profile|ld\.so\.preload|xdg/autostart/|environment|sudoers)"
     r"|/(?:usr/)?lib/systemd/|/var/spool/(?:cron|at)"
-    rf"|{re.escape(PYTHON)}/lib(?:64)?/python[\d.]+/(?:site-packages/)?"
+    rf"|{re.escape(VENV)}/lib/python[\d.]+/site-packages/"
     r"(?:[^/]*\.(?:pth|start)|(?:site|user)customize\.py)$)"
 )
 _SOURCE = re.compile(r"\.(?:py|pyw|pth|start|so|pyd|sh|js|exe|bin|dat)$|/setup\.cfg$")

@@ -6,7 +6,10 @@ HOME = "/home/dev"
 WORK = "/work"
 SCRATCH = "/tmp"  # noqa: S108 - inside the sandbox, where it is the look's own
 PYTHON = "/opt/python"
-INTERPRETER = f"{PYTHON}/bin/python3"
+BASE_INTERPRETER = f"{PYTHON}/bin/python3"
+# Distributions are installed into a virtual environment: there every interpreter looks in `site-packages`.
+VENV = "/opt/venv"
+INTERPRETER = f"{VENV}/bin/python3"
 TOOLS = "/opt/look"  # the driver, the probe, setuptools
 LIBRARIES = f"{TOOLS}/lib"
 DRIVER = f"{TOOLS}/driver.py"

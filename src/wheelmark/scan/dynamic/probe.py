@@ -5,6 +5,7 @@ It runs there as the step of a plan, just as a distribution would, before any un
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import resource
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 MARK = "wheelmark-probe "
+_FOLDERS = ("/", "/usr", "/etc", "/opt", "/opt/python", "/opt/venv", "/opt/look", "/proc/sys", "/dev")
 _LIMITS = ("RLIMIT_CPU", "RLIMIT_AS", "RLIMIT_NPROC", "RLIMIT_FSIZE", "RLIMIT_NOFILE", "RLIMIT_CORE")
 
 
@@ -21,6 +23,8 @@ def main() -> None:
     status = dict(line.split(":\t", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":\t" in line)
     seen: dict[str, Any] = {
         "python": sys.version.split()[0],
+        "installed": [folder for folder in sys.path if folder.endswith("-packages")],
+        "setuptools": importlib.util.find_spec("setuptools") is not None,
         "routes": lines("/proc/net/route")[1:],
         # The kernel's own entries of a namespace without interfaces all name loopback.
         "routes6": [line for line in lines("/proc/net/ipv6_route") if line.split()[-1] != "lo"],
@@ -30,9 +34,7 @@ def main() -> None:
         "no_new_privileges": status["NoNewPrivs"].strip(),
         "top": sorted(each.name for each in Path("/").iterdir()),
         "host_files": [path for path in sys.argv[1:] if os.path.lexists(path)],
-        "writable": sorted(
-            filter(writable, ("/", "/usr", "/etc", "/opt", "/opt/python", "/opt/look", "/proc/sys", "/dev"))
-        ),
+        "writable": sorted(filter(writable, _FOLDERS)),
         "environment": sorted(os.environ),
         "descriptors": descriptors(),
         "limits": {name: list(resource.getrlimit(getattr(resource, name))) for name in _LIMITS},

@@ -17,15 +17,16 @@ from pathlib import Path
 
 from wheelmark.scan.dynamic.bounds import LookBounds
 from wheelmark.scan.dynamic.places import (
+    BASE_INTERPRETER,
     DRIVER,
     HOME,
     HOST_NAME,
-    INTERPRETER,
     LOADER,
     PYTHON,
     SCRATCH,
     TOOLS,
     USER_ID,
+    VENV,
     WORK,
 )
 
@@ -52,20 +53,19 @@ class Host:
 
     bwrap: str
     strace: str
-    runtime: Path  # has `python`, `look`, `etc` and the marks that make it ours
+    runtime: Path  # has `python`, `venv`, `look` and `etc`
     version: str  # the interpreter's, as in `lib/python3.11`
-    library: str = "lib"  # where that is: `lib64` on some systems
     links: Mapping[str, str] | None = None  # /bin, /lib and so on -> where they point; "" for a folder of its own
     masked: Sequence[str] = ()  # of MASKED, those that exist
 
     @property
     def site_packages(self) -> str:
         """Where the interpreter inside looks for distributions."""
-        return f"{PYTHON}/{self.library}/python{self.version}/site-packages"
+        return f"{VENV}/lib/python{self.version}/site-packages"
 
 
 def sandbox_command(
-    host: Host, bounds: LookBounds, program: Sequence[str] = (INTERPRETER, "-I", "-S", DRIVER)
+    host: Host, bounds: LookBounds, program: Sequence[str] = (BASE_INTERPRETER, "-I", "-S", DRIVER)
 ) -> list[str]:
     """What is run. Standard input goes to the program, its output to standard output, the trace to standard error."""
     return [
@@ -91,7 +91,7 @@ def _outer(host: Host) -> list[str]:
         command += ["--tmpfs", folder, "--remount-ro", folder]
     for name, target in sorted((host.links or {}).items()):
         command += ["--symlink", target, name] if target else ["--ro-bind", name, name]
-    for name, place in (("python", PYTHON), ("look", TOOLS), ("etc", "/etc")):
+    for name, place in (("python", PYTHON), ("venv", VENV), ("look", TOOLS), ("etc", "/etc")):
         command += ["--ro-bind", str(host.runtime / name), place]
     command += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
     for folder in (SCRATCH, WORK, HOME):

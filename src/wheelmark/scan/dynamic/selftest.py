@@ -12,7 +12,7 @@ import orjson
 
 from wheelmark.scan.dynamic.bounds import LookBounds
 from wheelmark.scan.dynamic.host import refusal, sandbox_user
-from wheelmark.scan.dynamic.places import HOME, INTERPRETER, LOADER, PROBE, USER_ID
+from wheelmark.scan.dynamic.places import HOME, INTERPRETER, LIBRARIES, LOADER, PROBE, USER_ID
 from wheelmark.scan.dynamic.plan import Phase, Step, packed
 from wheelmark.scan.dynamic.probe import MARK
 from wheelmark.scan.dynamic.running import Run, run_sandbox
@@ -25,7 +25,7 @@ TOP = frozenset(
     {"bin", "dev", "etc", "home", "lib", "lib32", "lib64", "libx32", "opt", "proc", "sbin", "tmp", "usr", "work"}
 )
 _MAX_PROCESSES = 3  # the reaper, the driver, the probe
-_ENVIRONMENT = LOADER
+_ENVIRONMENT = {**LOADER, "PYTHONPATH": LIBRARIES}
 # The interpreter may set these by itself.
 _OWN_VARIABLES = frozenset({"LC_CTYPE"})
 
@@ -41,7 +41,7 @@ def check(host: Host, bounds: LookBounds) -> str:
         Path(mark.name).chmod(0o644)
         forbidden = (mark.name, str(Path.home()), str(host.runtime), "/etc/shadow", "/var/log", "/sys/kernel", "/root")
         step = Step(
-            argv=(INTERPRETER, "-I", "-S", PROBE, *forbidden),
+            argv=(INTERPRETER, PROBE, *forbidden),
             cwd=HOME,
             environment=_ENVIRONMENT,
             member="",
@@ -51,7 +51,7 @@ def check(host: Host, bounds: LookBounds) -> str:
         with packed(phase, {}, {}, bounds, separator) as feed:
             run = run_sandbox(sandbox_command(host, bounds), feed, bounds, user=sandbox_user())
     seen = _seen(run)
-    faults = faults_of(seen, bounds.limits())
+    faults = faults_of(seen, bounds.limits(), host.site_packages)
     events = read_trace(bytes(run.trace))
     if driver_status(events) is None:
         faults.append("expected strace to see the driver, got no trace of it")
@@ -74,10 +74,12 @@ def _seen(run: Run) -> Mapping[str, object]:
     )
 
 
-def faults_of(seen: Mapping[str, object], limits: Mapping[str, list[int]]) -> list[str]:
+def faults_of(seen: Mapping[str, object], limits: Mapping[str, list[int]], site_packages: str) -> list[str]:
     """What the probe saw and should not have, one sentence each."""
     expected: dict[str, object] = {
         "python": ".".join(map(str, sys.version_info[:3])),
+        "installed": [site_packages],
+        "setuptools": True,
         "routes": [],
         "routes6": [],
         "interfaces": ["lo"],

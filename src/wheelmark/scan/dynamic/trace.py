@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from wheelmark.scan.dynamic.places import DRIVER, INTERPRETER
+from wheelmark.scan.dynamic.places import BASE_INTERPRETER, DRIVER
 
 MAX_LINE = 65_536  # bytes; longer ones are cut, and with them what they end with
 FORKS = frozenset({"fork", "vfork", "clone", "clone3"})
@@ -135,7 +135,7 @@ def driver_of(events: Iterable[Event | Exit]) -> int | None:
             isinstance(event, Event)
             and event.name == "execve"
             and event.result == 0
-            and event.strings[:1] == (INTERPRETER.encode(),)
+            and event.strings[:1] == (BASE_INTERPRETER.encode(),)
             and event.strings[-1:] == (DRIVER.encode(),)
         ):
             return event.process
