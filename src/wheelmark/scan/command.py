@@ -94,6 +94,9 @@ def _static(targets: Sequence[Target], reports: Iterable[Report]) -> Iterable[Re
 
 def _dynamic(stack: ExitStack) -> _Look:
     """The look at what runs, for as long as the stack is open. Raises: Unavailable when it cannot be contained here."""
+    from wheelmark.scan.dynamic.host import find_programs
+
+    find_programs()  # first: elsewhere than on Linux the rest cannot even be imported
     from wheelmark.scan.dynamic.join import look_at_all
     from wheelmark.scan.dynamic.look import open_looker
 

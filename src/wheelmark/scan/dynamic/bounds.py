@@ -27,7 +27,7 @@ class LookBounds:
     scratch_bytes: int = 128 * MIB  # each of /tmp, home and /dev/shm; where the distribution lies there is more
     max_resident_bytes: int = 1536 * MIB  # of all processes together, looked at several times a second
     max_output_bytes: int = MIB
-    max_trace_bytes: int = 64 * MIB
+    max_trace_bytes: int = 32 * MIB
     max_observations: int = 200
 
     def archive(self) -> Bounds:

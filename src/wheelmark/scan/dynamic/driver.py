@@ -54,21 +54,34 @@ def main() -> int:
 def unpack() -> dict[str, Any]:
     """Write the files of the tar; give its plan."""
     plan: dict[str, Any] | None = None
-    with tarfile.open(fileobj=sys.stdin.buffer, mode="r|") as archive:
+    os.umask(0)
+    with tarfile.open(fileobj=sys.stdin.buffer, mode="r:") as archive:
         for member in archive:
-            source = archive.extractfile(member)
-            if source is None:
+            if not member.isreg():
                 raise ValueError("expected regular files only")
             if plan is None:
-                plan = json.loads(source.read())
-                continue
-            path = Path("/", member.name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(source.read())
-            path.chmod(member.mode)
+                plan = json.loads(os.pread(sys.stdin.fileno(), member.size, member.offset_data))
+            else:
+                lay_out(Path("/", member.name), member)
+    os.umask(0o022)
     if plan is None:
         raise ValueError("expected a plan, got nothing")
     return plan
+
+
+def lay_out(path: Path, member: tarfile.TarInfo) -> None:
+    """Write one file, by calls that are not traced: the trace has better uses than our own bytes."""
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, member.mode)
+    try:
+        done = 0
+        while done < member.size:
+            count = os.sendfile(descriptor, sys.stdin.fileno(), member.offset_data + done, member.size - done)
+            if count == 0:
+                raise ValueError("expected a whole file, got a part")
+            done += count
+    finally:
+        os.close(descriptor)
 
 
 def take(step: dict[str, Any], seconds: float) -> int:

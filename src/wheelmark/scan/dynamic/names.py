@@ -28,9 +28,9 @@ _STARTS = re.compile(
 )
 _SOURCE = re.compile(r"\.(?:py|pyw|pth|start|so|pyd|sh|js|exe|bin|dat)$|/setup\.cfg$")
 _CHANCE = (
-    # Names that `tempfile` and its like make up.
-    (re.compile(r"(/tmp/(?:[\w.-]*[._-])?|/tmp/[a-z]+)[A-Za-z0-9_]{6,10}(?=$|[/\s.'\"])"), r"\1*"),
-    (re.compile(r"\b(tmp|pip-[a-z-]+-)[a-z0-9_]{8}\b"), r"\1*"),
+    # Names that `tempfile` and `mktemp` make up, alone and after what a program puts before them.
+    (re.compile(r"\btmp(?:[a-z0-9_]{8}|\.[A-Za-z0-9]{10})(?![\w])"), "tmp*"),
+    (re.compile(r"(/tmp/[\w.-]{0,60}?[._-])[a-z0-9_]{8}(?=$|[/\s'\"])"), r"\1*"),
     (re.compile(r"/proc/\d+"), "/proc/*"),
     (re.compile(r"0x[0-9a-f]{6,16}\b"), "0x*"),
     (re.compile(r"(pipe_handle|fd|tracker_fd)=\d+"), r"\1=*"),

@@ -27,6 +27,8 @@ _LEAVES = words(
     "mount umount2 unshare setns pivot_root bpf io_uring_setup keyctl init_module finit_module kexec_load "
     "userfaultfd perf_event_open fsopen open_tree"
 )
+# Files that have no name on any disk.
+_MEMORY = ("/memfd:", "/proc/self/fd/", "/dev/fd/", "/dev/shm/")  # noqa: S108 - a name, not a file of ours
 _FIRST_NUMBER = re.compile(rb"^(-?\d+)(?: /\* (\d+) in strace's PID NS \*/)?")
 _SIGNAL_ZERO = re.compile(rb", 0$")
 
@@ -87,7 +89,7 @@ class Observer:
         # The first string is the path for execve; for execveat with an empty path, the descriptor says which.
         path, arguments = opened(event, self._folder(event.process)), list(event.strings[1:])
         shown = names.command(path, arguments)
-        if path in self.written:
+        if path in self.written or path.startswith(_MEMORY):
             yield Kind.DROPPED_RUN, shown
         elif names.arranges_start(path):
             yield Kind.AUTOSTART, shown

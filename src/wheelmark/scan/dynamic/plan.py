@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
 import tarfile
@@ -18,6 +19,7 @@ from wheelmark.scan.flow import printable
 from wheelmark.scan.report import Context
 
 MAX_NAMED = 100  # characters of a path in a message
+_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 MAX_PART_BYTES = 255  # of one part of a path, as file systems have it
 
 
@@ -95,7 +97,7 @@ def packed(
         "linger_seconds": bounds.linger_seconds,
         "separator": separator,
     }
-    descriptor = os.memfd_create("wheelmark-look", os.MFD_CLOEXEC)
+    descriptor = os.memfd_create("wheelmark-look", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         with (
             os.fdopen(os.dup(descriptor), "wb") as stream,
@@ -106,6 +108,8 @@ def packed(
                 _add(archive, path, raw, 0o600)
             for path, (raw, executable) in sorted(files.items()):
                 _add(archive, f"{phase.folder}/{path}", raw, 0o755 if executable else 0o644)
+        # It is within reach of what runs, which must not use it as memory without a limit.
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
         os.lseek(descriptor, 0, os.SEEK_SET)
         yield descriptor
     finally:

@@ -57,6 +57,7 @@ def read_trace(raw: bytes) -> list[Event | Exit]:
 
 def _events(lines: Iterable[bytes]) -> Iterator[Event | Exit]:
     begun: dict[int, bytes] = {}
+    driver: int | None = None
     for whole in lines:
         line = _LINE.match(whole[:MAX_LINE])
         if line is None:
@@ -72,8 +73,12 @@ def _events(lines: Iterable[bytes]) -> Iterator[Event | Exit]:
         if resumed := _RESUMED.match(text):
             start = begun.pop(process, resumed[1] + b"(")
             text = start + resumed[2]
-        if event := _event(process, text):
-            yield event
+        event = _event(process, text)
+        if event is None or (process == driver and event.name not in FORKS):
+            continue  # the driver's own calls are many, and ours
+        if driver is None and is_driver(event):
+            driver = process
+        yield event
     for process, text in begun.items():
         # It was killed, or everything was, while this call went on: it was tried all the same.
         if event := _event(process, text):
@@ -131,15 +136,19 @@ def unescaped(escaped: bytes) -> bytes:
 def driver_of(events: Iterable[Event | Exit]) -> int | None:
     """The process that became the driver: the first that executed it, before any step was taken."""
     for event in events:
-        if (
-            isinstance(event, Event)
-            and event.name == "execve"
-            and event.result == 0
-            and event.strings[:1] == (BASE_INTERPRETER.encode(),)
-            and event.strings[-1:] == (DRIVER.encode(),)
-        ):
+        if isinstance(event, Event) and is_driver(event):
             return event.process
     return None
+
+
+def is_driver(event: Event) -> bool:
+    """True where the driver is started."""
+    return (
+        event.name == "execve"
+        and event.result == 0
+        and event.strings[:1] == (BASE_INTERPRETER.encode(),)
+        and event.strings[-1:] == (DRIVER.encode(),)
+    )
 
 
 def driver_status(events: list[Event | Exit]) -> Exit | None:
