@@ -15,9 +15,12 @@ import pytest
 
 from support import misbehaviour
 from support.misbehaviour import at_import, at_install, at_startup
+from wheelmark.errors import Unavailable
 from wheelmark.scan import Context, Finding, Sample, Severity
+from wheelmark.scan.dynamic import selftest
 from wheelmark.scan.dynamic.bounds import MIB, LookBounds
 from wheelmark.scan.dynamic.look import Look, Looker, open_looker
+from wheelmark.scan.dynamic.sandbox import Host, sandbox_command
 
 pytestmark = pytest.mark.services
 
@@ -185,6 +188,31 @@ def test_paths_that_climb_are_not_laid_out(looker: Looker, tmp_path: Path) -> No
     look = look_at(looker, tmp_path, Sample.wheel({"widget.py": "", "../../etc/x": ""}))
     assert look.part.phases == ()
     assert "expected a path below the distribution's own" in look.gaps[0]
+
+
+@pytest.mark.parametrize(
+    ("left_out", "reason"),
+    [
+        (["--unshare-net"], "expected interfaces"),
+        (["--disable-userns"], "expected new user namespace False, got True"),
+        (["--unshare-pid", "--unshare-pid"], "expected at most 3 processes"),
+        (["--remount-ro /dev"], "expected writable"),
+    ],
+    ids=["network", "namespaces", "processes", "writable"],
+)
+def test_sandbox_with_a_hole_is_refused(
+    looker: Looker, monkeypatch: pytest.MonkeyPatch, left_out: list[str], reason: str
+) -> None:
+    def with_a_hole(host: Host, bounds: LookBounds) -> list[str]:
+        command = "\n".join(sandbox_command(host, bounds))
+        for option in left_out:
+            before, _, behind = command.rpartition("\n" + option.replace(" ", "\n"))
+            command = before + behind
+        return command.split("\n")
+
+    monkeypatch.setattr(selftest, "sandbox_command", with_a_hole)
+    with pytest.raises(Unavailable, match=reason):
+        selftest.check(looker.host, BOUNDS)
 
 
 def test_two_looks_see_the_same(looker: Looker, tmp_path: Path) -> None:

@@ -40,13 +40,14 @@ def refusal(message: str) -> Unavailable:
     return Unavailable(f"--dynamic: {message}", code="dynamic-look-unavailable")
 
 
-def find_programs(find: Callable[[str], str | None] = shutil.which, platform: str = sys.platform) -> dict[str, str]:
+def find_programs(find: Callable[[str], str | None] = shutil.which, platform: str = "") -> dict[str, str]:
     """The path of each program that is needed.
 
     Raises: Unavailable, which names what is missing and how to get it.
     """
-    if platform != "linux":
-        raise refusal(f"expected Linux, whose namespaces contain what runs, got {platform}")
+    system = platform or sys.platform
+    if system != "linux":
+        raise refusal(f"expected Linux, whose namespaces contain what runs, got {system}")
     found = {name: find(name) for name in PROGRAMS}
     missing = [PROGRAMS[name] for name, path in found.items() if path is None]
     if missing:
