@@ -215,6 +215,15 @@ def test_sandbox_with_a_hole_is_refused(
         selftest.check(looker.host, BOUNDS)
 
 
+@pytest.mark.parametrize("said", ["bwrap: No permissions to create a new namespace", ""])
+def test_sandbox_that_cannot_be_built_is_refused(looker: Looker, said: str) -> None:
+    program = looker.host.runtime / "refuses"  # where whoever the sandbox belongs to may execute it
+    program.write_text(f"#!/bin/sh\necho '{said}' >&2\nexit 1\n")
+    program.chmod(0o755)
+    with pytest.raises(Unavailable, match=f"expected a contained process to run, got: {said or 'nothing'}"):
+        selftest.check(replace(looker.host, bwrap=str(program)), BOUNDS)
+
+
 def test_two_looks_see_the_same(looker: Looker, tmp_path: Path) -> None:
     source = misbehaviour.READ_KEY + misbehaviour.LOOK_UP + misbehaviour.FORK_MANY + misbehaviour.DROP_AND_RUN
     source += "import tempfile\nopen(tempfile.mktemp(dir=os.path.expanduser('~/.cache' if 0 else '~')), 'w')\n"
