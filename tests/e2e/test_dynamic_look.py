@@ -133,9 +133,26 @@ def test_backend_that_is_not_there_is_told_and_no_error(looker: Looker, tmp_path
 
 def test_missing_dependency_is_told_and_no_error(looker: Looker, tmp_path: Path) -> None:
     look = look_at(looker, tmp_path, at_import("import no_such_dependency\n"))
+    assert look.part.notes == ("not there, and stood in for: no_such_dependency",)
     finding = found(look, "dynamic-stopped")
     assert finding.severity is Severity.INFO
     assert "ModuleNotFoundError: No module named 'no_such_dependency'" in finding.evidence
+    assert look.gaps == ()
+
+
+def test_what_follows_missing_dependencies_is_seen(looker: Looker, tmp_path: Path) -> None:
+    look = look_at(looker, tmp_path, at_import(misbehaviour.MISSING_FIRST + misbehaviour.READ_KEY))
+    assert look.part.notes == ("not there, and stood in for: first_missing, second_missing",)
+    assert found(look, "dynamic-decoy-read").evidence == (
+        "import widget with stand-ins for first_missing, second_missing: ~/.ssh/id_ed25519"
+    )
+    assert len([finding for finding in look.findings if finding.rule == "dynamic-stopped"]) == 1
+    assert look.gaps == ()
+
+
+def test_stand_in_that_makes_a_loop_endless_is_no_gap(looker: Looker, tmp_path: Path) -> None:
+    narrow = Looker(looker.host, replace(BOUNDS, step_seconds=1.0), looker.python)
+    look = look_at(narrow, tmp_path, at_import("import first_missing\n" + misbehaviour.ENDLESS))
     assert look.gaps == ()
 
 

@@ -38,6 +38,18 @@ def at_startup(line: str) -> Sample:
 CONNECT = "import socket\ns = socket.socket()\ns.settimeout(1)\ns.connect_ex(('192.0.2.1', 443))\ns.close()\n"
 LOOK_UP = "import socket\ntry:\n    socket.getaddrinfo('collect.example.invalid', 443)\nexcept OSError:\n    pass\n"
 READ_KEY = "key = open(os.path.expanduser('~/.ssh/id_ed25519')).read()\n"
+MISSING_FIRST = """import first_missing
+from second_missing.part import Base, decorate
+@decorate("x", y=1)
+@first_missing.decorate
+def function():
+    return first_missing.VALUE
+class Widget(Base, metaclass=type):
+    value = function().of[0].any(kind="x")
+with first_missing.session() as session:
+    for each in session.get("x").json():
+        print(each)
+"""
 READ_RELATIVE = "os.chdir(os.path.expanduser('~'))\nos.chdir('.aws')\nopen('credentials').read()\n"
 SHOW_TOKEN = "import subprocess\nsubprocess.run(['/bin/echo', os.environ['GITHUB_TOKEN']])\n"
 ENCODE_TOKEN = (

@@ -15,6 +15,7 @@ class LookBounds:
 
     max_members: int = 20_000  # files that are put into the sandbox
     max_unpacked_bytes: int = 256 * MIB
+    max_standins: int = 5  # rounds in which one more missing module is stood in for
     max_modules: int = 16  # top-level modules that are imported, each in a process of its own
     step_seconds: float = 20.0  # one command, one import
     phase_seconds: float = 90.0

@@ -122,7 +122,7 @@ def _make_venv(target: Path) -> None:
 def _copy_tools(target: Path) -> None:
     target.mkdir()
     here = Path(__file__).parent
-    for name in ("driver.py", "probe.py"):
+    for name in ("driver.py", "probe.py", "standins.py"):
         shutil.copyfile(here / name, target / name)
     (target / "lib").mkdir()
     _copy_setuptools(target / "lib")

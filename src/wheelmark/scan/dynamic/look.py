@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from wheelmark.scan.dynamic.judgement import findings_of
 from wheelmark.scan.dynamic.names import normal
 from wheelmark.scan.dynamic.observation import Kind, Observation
 from wheelmark.scan.dynamic.observe import Observer
-from wheelmark.scan.dynamic.phases import Phases, installed_path, phases_of
+from wheelmark.scan.dynamic.phases import Phases, installed_path, missing_module, phases_of, with_standins
 from wheelmark.scan.dynamic.plan import Phase, Unpacked, packed, unpack
 from wheelmark.scan.dynamic.processes import Processes, processes_of
 from wheelmark.scan.dynamic.running import Run, run_sandbox
@@ -42,6 +42,13 @@ class Look:
     findings: tuple[Finding, ...]
     gaps: tuple[str, ...]
     part: DynamicPart
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    observations: set[Observation]
+    gap: str  # why it is not everything; "" when it is
+    said: list[str]  # the last line of each step
 
 
 @dataclass(slots=True)
@@ -83,14 +90,49 @@ class Looker:
         )
         seen: set[Observation] = set()
         gaps = list(phases.gaps)
+        stood_in: set[str] = set()
         for phase in phases.phases:
-            found, gap = self._phase(phase, unpacked, decoys)
-            seen |= found
-            gaps += [f"{phase.context.value}: {gap}"] if gap else []
-        return self._result(phases, seen, gaps, links=unpacked.links)
+            found = self._phase(phase, unpacked, decoys)
+            seen |= found.observations
+            if found.gap:
+                gaps.append(f"{phase.context.value}: {found.gap}")
+            else:
+                seen |= self._go_on(phase, found, unpacked, decoys, stood_in)
+        return self._result(phases, seen, gaps, links=unpacked.links, stood_in=stood_in)
 
-    def _result(self, phases: Phases, seen: set[Observation], gaps: list[str], *, links: int = 0) -> Look:
+    def _go_on(
+        self, phase: Phase, first: _Seen, unpacked: Unpacked, decoys: Decoys, stood_in: set[str]
+    ) -> set[Observation]:
+        """What is seen beyond missing modules, which are stood in for one after the other, as long as one is missing.
+
+        It is more than was promised: that such a round breaks off or stops is no gap.
+        """
+        own = {path.partition("/")[0].removesuffix(".py") for path in unpacked.files}
+        names: set[str] = set()
+        seen: set[Observation] = set()
+        found = first
+        for _ in range(self.bounds.max_standins):
+            missing = {name for line in found.said if (name := missing_module(line, own))} - names
+            if not missing:
+                break
+            names |= missing
+            found = self._phase(with_standins(phase, names), unpacked, decoys)
+            seen |= {each for each in found.observations if each.kind is not Kind.STOPPED}
+        stood_in |= names
+        return seen
+
+    def _result(
+        self,
+        phases: Phases,
+        seen: set[Observation],
+        gaps: list[str],
+        *,
+        links: int = 0,
+        stood_in: Iterable[str] = (),
+    ) -> Look:
         notes = list(phases.notes)
+        if stood_in:
+            notes.append(f"not there, and stood in for: {', '.join(sorted(stood_in))}")
         if links:
             notes.append("links are not laid out in the sandbox")
         part = DynamicPart(
@@ -101,7 +143,7 @@ class Looker:
         findings = findings_of(seen, self.bounds.max_observations)
         return Look(findings, tuple(f"dynamic look: {gap}" for gap in gaps), part)
 
-    def _phase(self, phase: Phase, unpacked: Unpacked, decoys: Decoys) -> tuple[set[Observation], str]:
+    def _phase(self, phase: Phase, unpacked: Unpacked, decoys: Decoys) -> _Seen:
         separator = secrets.token_hex(16)
         is_wheel = phase.folder == self.host.site_packages
         files = {installed_path(path) if is_wheel else path: each for path, each in unpacked.files.items()}
@@ -123,7 +165,7 @@ class Looker:
         if ended is not None and ended.status == driver.EXIT_LEFT_RUNNING:
             seen.add(_of_phase(phase, Kind.LEFT_RUNNING, "was ended with the sandbox"))
         gap = _gap(run, ended, processes, len(phase.steps)) or _crossed(events, processes)
-        return seen, gap or _not_found(phase, said)
+        return _Seen(seen, gap or _not_found(phase, said), said)
 
 
 def _gap(run: Run, ended: Exit | None, processes: Processes, steps: int) -> str:

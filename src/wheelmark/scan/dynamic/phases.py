@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from wheelmark.scan.dynamic.places import HOME, INTERPRETER, LIBRARIES, LOADER, SCRATCH, USER, WORK
+from wheelmark.scan.dynamic.places import HOME, INTERPRETER, LIBRARIES, LOADER, SCRATCH, STANDINS, USER, WORK
 from wheelmark.scan.dynamic.plan import Phase, Step
 from wheelmark.scan.flow import printable
 from wheelmark.scan.layout import Layout, lay_out
@@ -29,6 +30,7 @@ for hook in ("get_requires_for_build_wheel", "prepare_metadata_for_build_wheel",
         arguments = () if hook.startswith("get_") else (os.environ["TMPDIR"],)
         getattr(backend, hook)(*arguments)
 """
+_MISSING = re.compile(r"ModuleNotFoundError: No module named '([A-Za-z_][A-Za-z0-9_]{0,79})(?:\.[\w.]+)?'")
 _IMPORT = "import importlib, sys; name = sys.argv.pop(); importlib.import_module(name)"
 
 
@@ -145,6 +147,27 @@ def _files_of(backend: str, paths: Iterable[str]) -> list[str]:
     module = backend.partition(":")[0].replace(".", "/")
     prefixes = [f"{path.strip('./')}/" if path.strip("./") else "" for path in paths]
     return [f"{prefix}{module}{end}" for prefix in prefixes for end in (".py", "/__init__.py")]
+
+
+def missing_module(last_line: str, own: Iterable[str]) -> str:
+    """The top-level module that a program ended for want of, by what it printed last; "" when it is one of its own."""
+    found = _MISSING.match(last_line)
+    return found[1] if found is not None and found[1] not in own else ""
+
+
+def with_standins(phase: Phase, names: Iterable[str]) -> Phase:
+    """The same steps with these modules stood in for."""
+    given = f'{{"__name__": "standins", "NAMES": {sorted(names)!r}}}'
+    before = f"exec(compile(open({STANDINS!r}).read(), {STANDINS!r}, 'exec'), {given})\n"
+    steps = tuple(
+        replace(
+            step,
+            argv=(*step.argv[:2], before + step.argv[2], *step.argv[3:]),
+            what=f"{step.what} with stand-ins for {', '.join(sorted(names))}",
+        )
+        for step in phase.steps
+    )
+    return replace(phase, steps=steps)
 
 
 def _import(name: str, path: str, variables: Mapping[str, str]) -> Step:

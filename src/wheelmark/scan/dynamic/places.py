@@ -14,6 +14,7 @@ TOOLS = "/opt/look"  # the driver, the probe, setuptools
 LIBRARIES = f"{TOOLS}/lib"
 DRIVER = f"{TOOLS}/driver.py"
 PROBE = f"{TOOLS}/probe.py"
+STANDINS = f"{TOOLS}/standins.py"
 HOST_NAME = "build"
 USER = "dev"
 USER_ID = 1000

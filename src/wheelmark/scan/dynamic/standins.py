@@ -1,0 +1,88 @@
+"""Runs inside the sandbox: modules that are not there are stood in for, so that what follows their import is seen.
+
+It is executed before a step, with `NAMES` among its globals: only those names are stood in for. A stand-in does
+nothing, and lets nearly everything be done with it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, MutableSequence, Sequence
+from importlib.machinery import ModuleSpec
+from types import FunctionType, ModuleType
+from typing import Any
+
+NAMES: frozenset[str] = frozenset(globals().get("NAMES", ()))
+
+
+class StandIn:
+    """A value of a module that is not there."""
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        """What a decorator is given, it gives back; everything else is another stand-in."""
+        if len(arguments) == 1 and not named and isinstance(arguments[0], (FunctionType, type)):
+            return arguments[0]
+        return StandIn()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name.endswith("__"):
+            raise AttributeError(name)
+        return StandIn()
+
+    def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type, ...]:
+        """As a base class it is none."""
+        return ()
+
+    def __getitem__(self, key: Any) -> Any:
+        return StandIn()
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        return None
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(())
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        return None
+
+    def __str__(self) -> str:
+        return ""
+
+
+class StandInModule(ModuleType):
+    """A module that is not there."""
+
+    __version__ = "0"
+    __all__: tuple[str, ...] = ()
+    __path__: MutableSequence[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name.endswith("__"):
+            raise AttributeError(name)
+        return StandIn()
+
+
+class StandInFinder:
+    """Asked last, after everybody else has not found a module."""
+
+    @staticmethod
+    def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        """A specification for the names that are stood in for, and all that is below them."""
+        if name.partition(".")[0] not in NAMES:
+            return None
+        return ModuleSpec(name, StandInFinder, is_package=True)  # type: ignore[arg-type]  # a class will do as a loader
+
+    @staticmethod
+    def create_module(spec: ModuleSpec) -> ModuleType:
+        """The module itself."""
+        return StandInModule(spec.name)
+
+    @staticmethod
+    def exec_module(module: ModuleType) -> None:
+        """There is nothing to execute."""
+
+
+sys.meta_path.append(StandInFinder)
