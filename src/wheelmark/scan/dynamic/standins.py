@@ -7,7 +7,7 @@ nothing, and lets nearly everything be done with it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, MutableSequence, Sequence
+from collections.abc import Iterator, Sequence
 from importlib.machinery import ModuleSpec
 from types import FunctionType, ModuleType
 from typing import Any
@@ -57,7 +57,6 @@ class StandInModule(ModuleType):
 
     __version__ = "0"
     __all__: tuple[str, ...] = ()
-    __path__: MutableSequence[str] = []
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name.endswith("__"):

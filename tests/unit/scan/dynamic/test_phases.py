@@ -10,7 +10,7 @@ from wheelmark.scan.dynamic.join import joined
 from wheelmark.scan.dynamic.judgement import MEANINGS, findings_of
 from wheelmark.scan.dynamic.look import Look
 from wheelmark.scan.dynamic.observation import Kind, Observation
-from wheelmark.scan.dynamic.phases import Phases, phases_of
+from wheelmark.scan.dynamic.phases import Phases, missing_module, phases_of, with_standins
 from wheelmark.scan.report import DynamicPart
 
 WHEEL, SDIST = "widget-1-py3-none-any.whl", "widget-1.tar.gz"
@@ -83,6 +83,30 @@ def test_more_modules_than_are_imported_is_a_gap() -> None:
     found = phases(WHEEL, "a.py", "b.py", "c.py", max_modules=2)
     assert len(found.phases[0].steps) == 2
     assert found.gaps == ("expected at most 2 top-level modules to import, got 3",)
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("ModuleNotFoundError: No module named 'requests'", "requests"),
+        ("ModuleNotFoundError: No module named 'google.cloud'", "google"),
+        ("ModuleNotFoundError: No module named 'widget.part'", ""),
+        ("ModuleNotFoundError: No module named 'a\\'] + [b'", ""),
+        ("ModuleNotFoundError: No module named ''", ""),
+        ("OSError: x", ""),
+    ],
+)
+def test_missing_module_is_one_that_is_not_of_the_distribution(line: str, name: str) -> None:
+    assert missing_module(line, {"widget"}) == name
+
+
+def test_stand_ins_come_before_the_same_program() -> None:
+    [phase] = phases(WHEEL, "widget.py").phases
+    [step] = with_standins(phase, {"b", "a"}).steps
+    assert step.argv[2].endswith(phase.steps[0].argv[2])
+    assert "'NAMES': ['a', 'b']" in step.argv[2].replace('"', "'")
+    assert step.argv[3:] == ("widget",)
+    assert step.what == "import widget with stand-ins for a, b"
 
 
 def observed(kind: Kind, context: Context = Context.IMPORT, what: str = "it") -> Observation:
