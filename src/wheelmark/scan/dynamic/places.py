@@ -15,6 +15,8 @@ LIBRARIES = f"{TOOLS}/lib"
 DRIVER = f"{TOOLS}/driver.py"
 PROBE = f"{TOOLS}/probe.py"
 STANDINS = f"{TOOLS}/standins.py"
+# Below here nothing is. A stand-in names its calls by asking for the removal of a file of that name, which strace sees.
+CALLS = f"{TOOLS}/calls/"
 HOST_NAME = "build"
 USER = "dev"
 USER_ID = 1000

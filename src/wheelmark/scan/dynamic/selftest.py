@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -35,11 +36,15 @@ def check(host: Host, bounds: LookBounds) -> str:
 
     Raises: Unavailable when the kernel does not let us build the sandbox, or when it does not hold.
     """
+    if not Path("/proc/self/task", str(threading.get_native_id()), "children").exists():
+        raise refusal(
+            "expected the kernel to tell the children of processes in /proc, without which memory is not bounded"
+        )
     separator = secrets.token_hex(8)
     with NamedTemporaryFile(prefix="wheelmark-mark-") as mark:
         # Everybody could read it, if it were there.
         Path(mark.name).chmod(0o644)
-        forbidden = (mark.name, str(Path.home()), str(host.runtime), "/etc/shadow", "/var/log", "/sys/kernel", "/root")
+        forbidden = _forbidden(mark.name, str(host.runtime))
         step = Step(
             argv=(INTERPRETER, PROBE, *forbidden),
             cwd=HOME,
@@ -58,6 +63,14 @@ def check(host: Host, bounds: LookBounds) -> str:
     if faults:
         raise refusal(f"the sandbox does not hold here, so nothing is run in it: {'; '.join(faults)}")
     return str(seen["python"])
+
+
+def _forbidden(*ours: str) -> tuple[str, ...]:
+    """Paths of the host that must not exist inside: files of this moment, and where people and services keep theirs."""
+    home = str(Path.home())
+    # Some services' home is a folder of programs, or the root.
+    at_home = () if home in {"/", HOME} or home.startswith("/usr") else (home,)
+    return (*ours, *at_home, "/etc/shadow", "/var/log", "/sys/kernel", "/root")
 
 
 def _seen(run: Run) -> Mapping[str, object]:

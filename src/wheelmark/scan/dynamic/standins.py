@@ -6,35 +6,54 @@ nothing, and lets nearly everything be done with it.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from importlib.machinery import ModuleSpec
 from types import FunctionType, ModuleType
 from typing import Any
 
+CALLS = "/opt/look/calls/"  # as in `places`, which cannot be imported here
+PIECE, OVERLAP, MAX_TOLD, MAX_NAME = 350, 100, 20_000, 100
 NAMES: frozenset[str] = frozenset(globals().get("NAMES", ()))
+
+
+def tell(name: str, arguments: object) -> None:
+    """Say what is called with what, in pieces that strace shows whole; they overlap, so that nothing is cut in two."""
+    try:
+        text = ascii(arguments)[:MAX_TOLD]
+    except Exception:  # noqa: BLE001 - whatever the objects of others do when they are shown
+        return
+    for start in range(0, max(1, len(text) - OVERLAP), PIECE - OVERLAP):
+        with contextlib.suppress(OSError):
+            os.unlink(f"{CALLS}{name} {text[start : start + PIECE]}")  # noqa: PTH108 - not a file, a word to strace
 
 
 class StandIn:
     """A value of a module that is not there."""
 
+    def __init__(self, name: str) -> None:
+        self.__dict__["name"] = name[-MAX_NAME:]
+
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         """What a decorator is given, it gives back; everything else is another stand-in."""
         if len(arguments) == 1 and not named and isinstance(arguments[0], (FunctionType, type)):
             return arguments[0]
-        return StandIn()
+        tell(self.__dict__["name"], (arguments, named))
+        return StandIn(self.__dict__["name"] + "()")
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name.endswith("__"):
             raise AttributeError(name)
-        return StandIn()
+        return StandIn(f"{self.__dict__['name']}.{name}")
 
     def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type, ...]:
         """As a base class it is none."""
         return ()
 
     def __getitem__(self, key: Any) -> Any:
-        return StandIn()
+        return StandIn(self.__dict__["name"] + "[]")
 
     def __setitem__(self, key: Any, value: Any) -> None:
         return None
@@ -61,7 +80,7 @@ class StandInModule(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name.endswith("__"):
             raise AttributeError(name)
-        return StandIn()
+        return StandIn(f"{self.__name__}.{name}")
 
 
 class StandInFinder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,12 +11,13 @@ from hypothesis import strategies as st
 
 from support.traces import a_trace, escaped
 from wheelmark.scan import Context
+from wheelmark.scan.dynamic import places
 from wheelmark.scan.dynamic.addresses import address_in, name_asked_for
 from wheelmark.scan.dynamic.decoys import make_decoys
 from wheelmark.scan.dynamic.names import command, normal, starts_by_itself, transfers
 from wheelmark.scan.dynamic.observation import Kind
 from wheelmark.scan.dynamic.observe import Observer
-from wheelmark.scan.dynamic.places import HOME, VENV
+from wheelmark.scan.dynamic.places import CALLS, HOME, VENV
 from wheelmark.scan.dynamic.plan import Phase, Step
 from wheelmark.scan.dynamic.processes import processes_of
 from wheelmark.scan.dynamic.trace import read_trace
@@ -117,6 +119,23 @@ def test_file_that_was_written_is_known_when_it_is_executed() -> None:
     write = 'openat(AT_FDCWD</home/dev>, "/tmp/a", O_WRONLY|O_CREAT, 0777) = 3'
     run = 'execve("/tmp/a", ["/tmp/a"], 0x1 /* 1 var */) = 0'
     assert seen(write, run) == {(Kind.DROPPED_RUN, "/tmp/a")}
+
+
+def test_stand_ins_tell_what_they_were_called_with() -> None:
+    told = "(('https://collect.example.invalid/x',), {})"
+    assert seen(f'unlink("{CALLS}requests.post {told}") = -1 EROFS (x)') == {
+        (Kind.CONTACT, "requests.post https://collect.example.invalid/x")
+    }
+    assert seen(f'unlinkat(AT_FDCWD</x>, "{CALLS}docs.Client {told}", 0) = -1 EROFS (x)') == set()
+    value = DECOYS.canaries["wallet"]
+    assert seen(f'unlink("{CALLS}a.send ({value},)") = -1 EROFS (x)') == {
+        (Kind.DECOY_USED, "wallet in what is passed to a.send")
+    }
+
+
+def test_places_inside_are_the_same_for_what_runs_there() -> None:
+    # Read, not imported: it would stay among the finders of this process.
+    assert f'CALLS = "{CALLS}"' in Path(places.__file__).with_name("standins.py").read_text()
 
 
 def test_many_processes_are_one_observation() -> None:
