@@ -109,14 +109,19 @@ class Observer:
         return event.strings[:1] == (INTERPRETER.encode(),)
 
     def _folder(self, process: int) -> str:
-        """Where relative paths of a process start."""
+        """Where relative paths of a process start: where it went, or where its parent was when it was first asked."""
+        way: list[int] = []
+        found = "/"
         for _ in range(MAX_DEPTH):
             if process in self.folders:
-                return self.folders[process]
+                found = self.folders[process]
+                break
+            way.append(process)
             if process not in self.processes.parents:
                 break
             process = self.processes.parents[process]
-        return "/"
+        self.folders.update(dict.fromkeys(way, found))
+        return found
 
     def _moved(self, event: Event) -> None:
         if event.result == 0:
@@ -134,8 +139,8 @@ class Observer:
             return
         number = int(found[1][:12])
         target = int(found[2][:12]) if found[2] else number
-        first = self.processes.firsts[self.processes.steps[event.process]]
-        if number == 0 or (number > 1 and self.processes.is_descendant(target, first)):
+        own = self.processes.steps.get(target) == self.processes.steps[event.process]
+        if number == 0 or (number > 1 and own):
             return
         if number < -1:
             return  # a group: processes have left it or were started by this one

@@ -23,16 +23,6 @@ class Processes:
         """True for a process of a step: not for the sandbox's own."""
         return process in self.steps
 
-    def is_descendant(self, process: int, of: int) -> bool:
-        """True when a process was started by another, at any remove, or is the same."""
-        for _ in range(MAX_DEPTH):
-            if process == of:
-                return True
-            if process not in self.parents:
-                return False
-            process = self.parents[process]
-        return False
-
 
 def processes_of(events: Sequence[Event | Exit]) -> Processes:
     """Read the tree out of a trace."""

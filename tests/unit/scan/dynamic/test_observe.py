@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,15 @@ def test_stand_ins_tell_what_they_were_called_with() -> None:
 def test_places_inside_are_the_same_for_what_runs_there() -> None:
     # Read, not imported: it would stay among the finders of this process.
     assert f'CALLS = "{CALLS}"' in Path(places.__file__).with_name("standins.py").read_text()
+
+
+def test_long_line_of_processes_costs_no_more_than_it_is_long() -> None:
+    chain = [f"{number} fork() = 3 /* {number + 1} in strace's PID NS */" for number in range(100, 5100)]
+    last = ['5100 open(".netrc", O_RDONLY) = 3', "5100 kill(3 /* 8 in strace's PID NS */, SIGTERM) = 0"] * 5000
+    started = time.process_time()
+    found = seen("fork() = 3 /* 100 in strace's PID NS */", *chain, *last)
+    assert time.process_time() - started < 10
+    assert {(Kind.DECOY_READ, "~/.netrc"), (Kind.INTERFERES, FOREIGN)} <= found
 
 
 def test_many_processes_are_one_observation() -> None:
