@@ -29,6 +29,9 @@ PACKAGES = {
     # For a TUF client in another language, which its test installs into a folder that goes away.
     "node": "nodejs",
     "npm": "npm",
+    # For the scanner's dynamic look.
+    "bwrap": "bubblewrap",
+    "strace": "strace",
 }
 START_SECONDS = 30
 

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from wheelmark import __version__
@@ -76,10 +77,30 @@ def _scan(argv: Sequence[str]) -> int:
                 file=sys.stderr,
             )
             return EXIT_INCOMPLETE
-        reports = list(_shown(scan_all(targets, jobs=options.jobs, rules=rules), len(targets), options.format))
+        look = _dynamic(stack) if options.dynamic else _static
+        scanned = scan_all(targets, jobs=options.jobs, rules=rules)
+        reports = list(_shown(look(targets, scanned), len(targets), options.format))
         if options.format == "sarif":
             sys.stdout.buffer.write(_sarif(targets, reports, rules) + b"\n")
     return exit_status(reports, options.fail_on)
+
+
+_Look = Callable[[Sequence[Target], Iterable[Report]], Iterable[Report]]
+
+
+def _static(targets: Sequence[Target], reports: Iterable[Report]) -> Iterable[Report]:
+    return reports
+
+
+def _dynamic(stack: ExitStack) -> _Look:
+    """The look at what runs, for as long as the stack is open. Raises: Unavailable when it cannot be contained here."""
+    from wheelmark.scan.dynamic.host import find_programs
+
+    find_programs()  # first: elsewhere than on Linux the rest cannot even be imported
+    from wheelmark.scan.dynamic.join import look_at_all
+    from wheelmark.scan.dynamic.look import open_looker
+
+    return partial(look_at_all, stack.enter_context(open_looker()))
 
 
 def _sarif(targets: Sequence[Target], reports: Sequence[Report], rules: Sequence[Path]) -> bytes:
@@ -127,7 +148,8 @@ def _tree(folder: Path, exclude: Sequence[str]) -> Iterator[Target]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="wheelmark scan",
-        description="Say what distributions do, and whether they are malicious. Nothing of them is executed.",
+        description="Say what distributions do, and whether they are malicious. Nothing of them is executed, unless "
+        "--dynamic asks for it.",
         epilog="Exit status: 0 all scanned, nothing reached --fail-on; 1 something did; 2 one was incomplete. "
         f"Other commands: wheelmark scan {' | '.join(SUBCOMMANDS)}.",
     )
@@ -158,6 +180,11 @@ def _parser() -> argparse.ArgumentParser:
         choices=tuple(_REACHED),
         default="malicious",
         help="the least verdict that fails (default: malicious)",
+    )
+    parser.add_argument(
+        "--dynamic",
+        action="store_true",
+        help="also install and import it, in a sandbox without network (Linux; needs bubblewrap and strace)",
     )
     add_rules(parser)
     add_jobs(parser)

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
 from wheelmark.scan.flow import printable
-from wheelmark.scan.report import Finding, Report, Severity, Verdict
+from wheelmark.scan.report import DynamicPart, Finding, Report, Severity, Verdict
 
 MAX_SHOWN = 15  # findings of one file
 _VERDICT_STYLES = {
@@ -45,6 +45,8 @@ class Printer:
             self._console.print(
                 Text(f"    not everything was looked at: {printable(report.incomplete_reason)}", style="magenta")
             )
+        if report.dynamic is not None:
+            self._console.print(Text(f"    {_dynamic_part(report.dynamic)}", style="dim"))
         shown = [finding for finding in report.findings if finding.severity is not Severity.INFO]
         for finding in shown[:MAX_SHOWN]:
             self._console.print(_lines(finding))
@@ -60,6 +62,12 @@ class Printer:
         counts = {verdict: sum(report.verdict is verdict for report in reports) for verdict in Verdict}
         words = ", ".join(f"{count} {verdict.value}" for verdict, count in counts.items() if count)
         self._console.print(Text(f"{len(reports)} files: {words}"))
+
+
+def _dynamic_part(part: DynamicPart) -> str:
+    phases = ", ".join(phase.value for phase in part.phases) or "nothing"
+    words = f"dynamic look: ran {phases} under Python {part.python} in a sandbox; another machine may see other things"
+    return "; ".join((words, *map(printable, part.notes)))
 
 
 def _lines(finding: Finding) -> Text:

@@ -58,7 +58,7 @@ def scan_all(targets: Sequence[Target], *, jobs: int, rules: Sequence[Path] = ()
             if not target.path.is_file():
                 return incomplete(target.shown, "", "", "unreadable: no such file", 0.0)
             report = replace(scanner.scan(target.path, target.filename), file=target.shown)
-            return _without_root(report, target.root) if target.root else report
+            return without_root(report, target.root) if target.root else report
         finally:
             scanners.put(scanner)
 
@@ -71,8 +71,8 @@ def scan_all(targets: Sequence[Target], *, jobs: int, rules: Sequence[Path] = ()
             scanner.close()
 
 
-def _without_root(report: Report, root: str) -> Report:
-    """The same report with the paths of a source tree as they are there."""
+def without_root(report: Report, root: str) -> Report:
+    """The same report with the paths of a source tree as they are there. Doing it twice changes nothing."""
     return replace(
         report,
         findings=tuple(

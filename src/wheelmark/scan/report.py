@@ -126,8 +126,24 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DynamicPart:
+    """Says that a report has findings of a dynamic look, which depend on the machine, too."""
+
+    python: str  # the version that ran it
+    phases: tuple[Context, ...]  # what was run; empty when nothing was
+    notes: tuple[str, ...] = ()  # what was not run, and why
+
+    def to_mapping(self) -> dict[str, object]:
+        """As it stands in a report's JSON."""
+        return {"python": self.python, "phases": [phase.value for phase in self.phases], "notes": list(self.notes)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What one scan of one file says. Everything but `elapsed_ms` is a function of the bytes and the rule set."""
+    """What one scan of one file says.
+
+    Everything but `elapsed_ms` is a function of the bytes and the rule set, where there is no dynamic part.
+    """
 
     file: str
     sha256: str
@@ -143,9 +159,10 @@ class Report:
     facts: FactsSummary = (
         NOTHING_KNOWN  # what the file holds and does, in short, for comparing it with the next release
     )
+    dynamic: DynamicPart | None = None  # None: nothing of the file was run
 
     def to_json(self, *, with_context: bool = False) -> bytes:
-        """One line of JSON without a newline; `incomplete_reason` and `reasons` only when there are any.
+        """One line of JSON without a newline; `incomplete_reason`, `reasons` and `dynamic` only when there are any.
 
         The names of the fields are fixed: scripts and other tools read them. `with_context` adds the `tactic`,
         `context` and `flow` of each finding, the decoded layers and the summary of the facts, so that `from_json` gives
@@ -165,6 +182,8 @@ class Report:
             document["reasons"] = [_reason_to_mapping(reason) for reason in self.reasons]
         if self.incomplete_reason is not None:
             document["incomplete_reason"] = self.incomplete_reason
+        if self.dynamic is not None:
+            document["dynamic"] = self.dynamic.to_mapping()
         if with_context:
             document["layers"] = [_layer_to_mapping(layer) for layer in self.layers]
             document["facts"] = self.facts.to_mapping()
@@ -189,6 +208,7 @@ class Report:
                 model=_text(document.get("model", "")),
                 reasons=tuple(_reason_from_mapping(each) for each in document.get("reasons", ())),
                 facts=FactsSummary.from_mapping(document.get("facts", {})),
+                dynamic=_dynamic_from_mapping(document.get("dynamic")),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"expected a report as one JSON object, got {line[:80]!r}") from error
@@ -280,6 +300,19 @@ def _layer_from_mapping(document: Mapping[str, object]) -> DecodedLayer:
         depth=_number(document["depth"]),
         decoders=tuple(_text(each) for each in decoders),
         text=_text(document["text"]),
+    )
+
+
+def _dynamic_from_mapping(document: Mapping[str, object] | None) -> DynamicPart | None:
+    if document is None:
+        return None
+    phases, notes = document["phases"], document["notes"]
+    if not isinstance(phases, list) or not isinstance(notes, list):
+        raise TypeError(f"expected lists of phases and notes, got {document!r}")
+    return DynamicPart(
+        python=_text(document["python"]),
+        phases=tuple(Context(_text(each)) for each in phases),
+        notes=tuple(_text(each) for each in notes),
     )
 
 

@@ -122,15 +122,18 @@ def _descriptor_of_finding(finding: Finding) -> Json:
 
 
 def _artifact(report: Report) -> Json:
+    properties: Json = {
+        "verdict": report.verdict.value,
+        "score": report.score,
+        "ruleset": report.ruleset,
+        "model": report.model,
+    }
+    if report.dynamic is not None:
+        properties["dynamic"] = report.dynamic.to_mapping()
     artifact: Json = {
         "location": {"uri": _uri(report.file)},
         "roles": ["analysisTarget"],
-        "properties": {
-            "verdict": report.verdict.value,
-            "score": report.score,
-            "ruleset": report.ruleset,
-            "model": report.model,
-        },
+        "properties": properties,
     }
     if report.sha256:
         artifact["hashes"] = {"sha-256": report.sha256}

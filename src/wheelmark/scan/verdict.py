@@ -52,6 +52,15 @@ def joined_score(findings: Iterable[Finding], features: Features, model: Model) 
     return max(weighed, _of_unknown(score_of(each for each in everything if each.rule not in model.rules), model))
 
 
+def observed_score(findings: Iterable[Finding], model: Model) -> float:
+    """The score of what was observed of code that ran: of that the model knows nothing, as of rules of plug-ins."""
+    everything = list(findings)
+    deciding = decisive(everything, model)
+    if deciding:
+        return max(score_of(deciding), model.malicious)
+    return _of_unknown(score_of(everything), model)
+
+
 def _of_unknown(score: float, model: Model) -> float:
     """What lesser findings of unknown rules amount to on the model's scale: they make suspicious, never malicious."""
     step = 1 / SCORE_UNITS
