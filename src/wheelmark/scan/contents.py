@@ -8,6 +8,7 @@ from typing import BinaryIO
 from wheelmark.dist import ArchiveBroken, ArchiveTooLarge, Bounds, Entry, walk_archive
 from wheelmark.scan.bounds import ScanBounds
 from wheelmark.scan.layout import is_native, is_python
+from wheelmark.scan.source_encoding import readable_source
 
 HEAD_BYTES = 64
 MAX_GAPS = 20
@@ -27,7 +28,14 @@ class Contents:
     sides: dict[str, bytes] = field(default_factory=dict)  # small files that are no Python
     natives: dict[str, int] = field(default_factory=dict)  # path of an executable or library -> size
     sizes: dict[str, int] = field(default_factory=dict)
+    encodings: dict[str, str] = field(default_factory=dict)  # of the sources that declare an odd one
     gaps: list[str] = field(default_factory=list)
+
+    def keep_source(self, path: str, raw: bytes) -> None:
+        """Keep the source of a module, in UTF-8 where it declares an encoding that hides what it says."""
+        self.sources[path], encoding = readable_source(raw)
+        if encoding:
+            self.encodings[path] = encoding
 
     def gap(self, reason: str) -> None:
         """Remember that something was not looked at."""
@@ -81,7 +89,7 @@ class _Taker:
             self.contents.gap(f"{path}: expected at most {limit} bytes of source, got more")
             return
         self.left_source_bytes -= len(raw)
-        self.contents.sources[path] = raw
+        self.contents.keep_source(path, raw)
 
     def _take_startup(self, path: str, entry: Entry) -> None:
         raw = entry.read(self.bounds.max_side_bytes + 1)

@@ -188,6 +188,9 @@ def _read_module(state: _Gathering, path: str) -> None:
         path=path, size=len(raw), context=context, kind="python", parsed=parsed.tree is not None and parsed.whole
     )
     state.oddities[path] = list(find_oddities(path, parsed.text, context))
+    if path in state.contents.encodings:
+        encoding = state.contents.encodings[path]
+        state.oddities[path].append(Oddity(kind="odd-encoding", member=path, line=1, context=context, text=encoding))
     module = state.layout.module_of(path)
     reader = _reader(state, path, module, is_package=path.endswith("__init__.py"))
     known = state.harvests.get(path)
