@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from wheelmark.scan.bounds import ScanBounds
-from wheelmark.scan.contents import Contents
+from wheelmark.scan.contents import Contents, NestedReader
 from wheelmark.scan.facts import Act, Facts, Layer, Member, Oddity, PatternHit
 from wheelmark.scan.imports import LocalImport, local_imports
-from wheelmark.scan.layout import Layout, lay_out, startup_calls, startup_code
+from wheelmark.scan.layout import Layout, is_at_site, lay_out, startup_calls, startup_code
+from wheelmark.scan.loader import STRENGTH, Loader
+from wheelmark.scan.nested import INSIDE
 from wheelmark.scan.oddities import find_oddities
 from wheelmark.scan.patterns import Patterns, PatternTimeout
 from wheelmark.scan.reader import ModuleReader
@@ -19,7 +21,6 @@ from wheelmark.scan.report import Context
 from wheelmark.scan.scopes import Harvest, Meter, Program, StepsExceeded
 from wheelmark.scan.source import parse_source
 
-_STRENGTH = {context: strength for strength, context in enumerate(reversed(Context))}
 # What nothing reaches is not read: tests and examples are half of many sdists, and no rule may speak of them.
 _ORDER = (Context.INSTALL, Context.STARTUP, Context.IMPORT, Context.ENTRY, Context.ON_CALL)
 _NO_ROOTS: frozenset[tuple[str, Context]] = frozenset()
@@ -41,6 +42,7 @@ class _Gathering:
     meter: Meter
     contexts: dict[str, Context]
     program: Program | None  # None: too large to be read as one program
+    loader: Loader
     imports: dict[str, list[LocalImport]] = field(default_factory=dict)
     roots: dict[str, dict[str, Context]] = field(default_factory=dict)
     harvests: dict[str, Harvest] = field(default_factory=dict)
@@ -59,16 +61,19 @@ def gather(contents: Contents, *, filename: str, bounds: ScanBounds, patterns: P
     layout = lay_out(filename, contents.sizes, contents.sides)
     size = sum(len(raw) for path, raw in contents.sources.items() if layout.contexts[path] is not Context.UNREACHED)
     program = Program() if size <= MAX_LINKED_BYTES else None
-    state = _Gathering(contents, layout, Meter.for_scan(bounds), dict(layout.contexts), program)
+    loader = Loader(contents, layout, dict(layout.contexts), NestedReader(contents, bounds))
+    state = _Gathering(contents, layout, Meter.for_scan(bounds), loader.contexts, program, loader)
     for module, functions in layout.entry_points.items():
         path = layout.modules.get(module)
         if path is not None:
             state.roots.setdefault(path, {}).update(dict.fromkeys(functions, Context.ENTRY))
     try:
-        _read_startup_files(state)
-        for _ in range(MAX_ROUNDS):
+        for number in range(MAX_ROUNDS + bounds.max_nesting):
+            _read_startup_files(state)
             _read_modules(state)
-            if not _follow_across_modules(state):
+            called = number + 1 < MAX_ROUNDS and _follow_across_modules(state)
+            loaded = [state.loader.follow(harvest) for harvest in list(state.harvests.values())]
+            if not called and not any(loaded):
                 break
     except StepsExceeded:
         contents.gap(f"expected at most {bounds.max_steps} steps of evaluation, got more")
@@ -95,15 +100,17 @@ def gather(contents: Contents, *, filename: str, bounds: ScanBounds, patterns: P
 
 
 def _read_startup_files(state: _Gathering) -> None:
-    for path, raw in state.contents.sides.items():
-        lower = path.lower()
+    for path in state.loader.startup_files:
+        if path in state.members:
+            continue
+        raw, lower = state.contents.sides.get(path, b""), path.lower()
         if lower.endswith(".pth"):
             state.members[path] = Member(path=path, size=len(raw), context=Context.STARTUP, kind="pth")
             harvest = state.harvests.setdefault(path, Harvest(path))
             for number, line in startup_code(path, raw):
                 _read_line(state, path, number, line, harvest)
             state.oddities[path] = list(find_oddities(path, raw.decode("utf-8", "replace"), Context.STARTUP))
-        elif (lower.endswith(".start") and not state.layout.is_wheel) or (lower.endswith(".start") and "/" not in path):
+        elif not state.layout.is_wheel or is_at_site(path.rpartition(INSIDE)[2]):
             state.members[path] = Member(path=path, size=len(raw), context=Context.STARTUP, kind="start")
             for module, function in startup_calls(raw):
                 source = state.layout.modules.get(module)
@@ -166,7 +173,7 @@ def _read_in_order(state: _Gathering, path: str) -> None:
 def _imports_of(state: _Gathering, path: str) -> list[LocalImport]:
     found = state.imports.get(path)
     if found is None:
-        module = state.layout.module_of(path)
+        module = state.loader.module_of(path)
         package = module if path.endswith("__init__.py") else module.rpartition(".")[0]
         found = state.imports[path] = local_imports(state.contents.sources[path], package, state.layout.modules)
     return found
@@ -191,7 +198,7 @@ def _read_module(state: _Gathering, path: str) -> None:
     if path in state.contents.encodings:
         encoding = state.contents.encodings[path]
         state.oddities[path].append(Oddity(kind="odd-encoding", member=path, line=1, context=context, text=encoding))
-    module = state.layout.module_of(path)
+    module = state.loader.module_of(path)
     reader = _reader(state, path, module, is_package=path.endswith("__init__.py"))
     known = state.harvests.get(path)
     if known is not None and state.program is not None:
@@ -215,33 +222,13 @@ def _reader(state: _Gathering, path: str, module: str, *, is_package: bool) -> M
         module,
         is_package=is_package,
         meter=state.meter,
-        read_member=_member_finder(state.contents, state.layout.root, path),
+        read_member=partial(state.loader.read_member, near=path),
         program=state.program,
     )
 
 
-def _member_finder(contents: Contents, root: str, path: str) -> Callable[[str], bytes | None]:
-    folder = path.rpartition("/")[0]
-
-    def find(wanted: str) -> bytes | None:
-        name = wanted.replace("\\", "/").lstrip("./\N{HORIZONTAL ELLIPSIS}")
-        for candidate in (f"{folder}/{name}" if folder else name, f"{root}{name}", name):
-            found = contents.sides.get(candidate) or contents.sources.get(candidate)
-            if found is not None:
-                return found
-        tail = "/" + name.rpartition("/")[2]
-        return next(
-            (raw for other, raw in contents.sides.items() if len(tail) > 3 and f"/{other}".endswith(tail)), None
-        )
-
-    return find
-
-
 def _promote(state: _Gathering, path: str, context: Context) -> bool:
-    if _STRENGTH[context] <= _STRENGTH[state.contexts[path]]:
-        return False
-    state.contexts[path] = context
-    return True
+    return state.loader.promote(path, context)
 
 
 def _follow_imports(state: _Gathering, harvest: Harvest) -> None:
@@ -279,7 +266,7 @@ def _follow_across_modules(state: _Gathering) -> bool:
             if path is None or path == harvest.member:
                 continue
             known = state.roots.setdefault(path, {})
-            if function not in known or _STRENGTH[context] > _STRENGTH[known[function]]:
+            if function not in known or STRENGTH[context] > STRENGTH[known[function]]:
                 known[function] = context
                 news = True
     return news

@@ -30,6 +30,8 @@ _NATIVE_MAGIC = (
     b"\xca\xfe\xba\xbe",
 )
 _ENTRY_POINT = re.compile(r"^\s*[^=#\[\s][^=]*=\s*([\w.]+)\s*:\s*([\w.]+)")
+# Where the interpreter looks for start-up files, as a wheel writes it.
+_AT_SITE = re.compile(r"([^/]+\.data/(purelib|platlib)/|.*/(site|dist)-packages/)?[^/]+")
 
 MAX_PTH_LINES = 200
 
@@ -41,7 +43,7 @@ class Layout:
     is_wheel: bool
     is_pure: bool
     root: str  # the folder that an sdist wraps everything in, with its slash; "" for a wheel
-    modules: Mapping[str, str]  # dotted module name -> path
+    modules: dict[str, str]  # dotted module name -> path; those of archives that code opens come later
     contexts: Mapping[str, Context]  # path of a Python file -> when its body runs
     apart: frozenset[str]  # tests, documentation and examples
     entry_points: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # module -> functions of console scripts
@@ -77,6 +79,11 @@ def lay_out(filename: str, paths: Iterable[str], texts: Mapping[str, bytes]) -> 
     contexts = {path: _context(path, root, is_wheel, path in apart, path in hooks) for path in sources}
     is_pure = not is_wheel or filename.lower().removesuffix(".whl").endswith("-any")
     return Layout(is_wheel, is_pure, root, modules, contexts, apart, _entry_points(texts) if is_wheel else {})
+
+
+def is_at_site(path: str) -> bool:
+    """True for a file that a wheel puts beside the installed packages, where the interpreter starts files from."""
+    return _AT_SITE.fullmatch(path) is not None
 
 
 def startup_code(path: str, raw: bytes) -> list[tuple[int, str]]:
@@ -193,4 +200,4 @@ def _entry_points(texts: Mapping[str, bytes]) -> dict[str, tuple[str, ...]]:
     return found
 
 
-__all__ = ["Layout", "is_native", "is_python", "lay_out", "startup_calls", "startup_code"]
+__all__ = ["Layout", "is_at_site", "is_native", "is_python", "lay_out", "startup_calls", "startup_code"]

@@ -1,0 +1,148 @@
+"""Follows what code loads, starts and opens to the files of the distribution, also into the archives inside it.
+
+A member that is no module is data until code of the distribution is seen to use it; then it runs when that code does.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from wheelmark.scan.contents import STARTUP_SUFFIXES, Contents, NestedReader
+from wheelmark.scan.layout import Layout, lay_out
+from wheelmark.scan.loading import NamedFiles, loads_of
+from wheelmark.scan.nested import INSIDE, decompressed
+from wheelmark.scan.report import Context
+from wheelmark.scan.scopes import Harvest
+from wheelmark.scan.source import parse_source
+
+STRENGTH = {context: strength for strength, context in enumerate(reversed(Context))}
+MAX_DECOMPRESSED = 1024 * 1024  # bytes of a compressed data file that code executes
+# What lies in archives that nobody opens unasked, such as the wheels that a tool installs for its users, is read up to
+# this size; beyond it, it is data.
+MAX_ASKED_BYTES = 256 * 1024
+_LOOKS_LIKE_CODE = re.compile(rb"^[ \t]*(import|from)[ \t]+\w|\b__import__\b|\b(exec|eval)[ \t]*\(", re.MULTILINE)
+_OF_SDISTS = ("setup.py", "pyproject.toml", "PKG-INFO")
+
+
+@dataclass(slots=True)
+class Loader:
+    """What of a distribution is used, and when; `contexts` has that of every Python file that is known."""
+
+    contents: Contents
+    layout: Layout
+    contexts: dict[str, Context]
+    nested: NestedReader
+    startup_files: list[str] = field(default_factory=list)  # `.pth` and `.start` files, also of archives
+    _modules: dict[str, str] = field(default_factory=dict)  # module in an archive -> the name it is imported by
+    _files: NamedFiles = field(init=False)
+    _followed: set[tuple[str, str, Context]] = field(default_factory=set)
+    _reached: dict[str, Context] = field(default_factory=dict)  # archives and data files -> when they are used
+
+    def __post_init__(self) -> None:
+        self._files = NamedFiles({*self.contents.sides, *self.contents.archives})
+        self.startup_files = [path for path in self.contents.sides if path.lower().endswith(STARTUP_SUFFIXES)]
+
+    def module_of(self, path: str) -> str:
+        """The dotted name that a Python file is imported by."""
+        return self._modules.get(path) or self.layout.module_of(path)
+
+    def promote(self, path: str, context: Context) -> bool:
+        """Give a module the context of what uses it, where that is the stronger one. True when it changed."""
+        if STRENGTH[context] <= STRENGTH[self.contexts[path]]:
+            return False
+        self.contexts[path] = context
+        return True
+
+    def follow(self, harvest: Harvest) -> bool:
+        """Follow what a member loads. True when a module was found or promoted by it."""
+        news = False
+        for text, context in list(loads_of(harvest)):
+            if (harvest.member, text, context) in self._followed:
+                continue
+            self._followed.add((harvest.member, text, context))
+            for path in self._files.named(text, harvest.member):
+                news |= self.reach(path, context)
+        return news
+
+    def reach(self, path: str, context: Context) -> bool:
+        """Take note that a data file or an archive is used. True when a module was found or promoted by it."""
+        if context is Context.UNREACHED:
+            return False
+        known = self._reached.get(path)
+        if known is not None and STRENGTH[context] <= STRENGTH[known]:
+            return False
+        self._reached[path] = context
+        news = False
+        if path in self.contents.archives:
+            news = self._open(path, context)
+        raw = self.contents.sides.get(path)
+        if raw is not None and _LOOKS_LIKE_CODE.search(raw) and self._is_program(path, raw):
+            news |= self.promote(path, context)
+        return news
+
+    def read_member(self, wanted: str, near: str) -> bytes | None:
+        """The bytes of the member that code means by a path, decompressed; None when there is none."""
+        folder, root = near.rpartition("/")[0], self.layout.root
+        name = wanted.replace("\\", "/").lstrip("./\N{HORIZONTAL ELLIPSIS}")
+        outer, inside, _ = name.partition(INSIDE)
+        if inside:
+            for path in self._files.named(outer, near):
+                if path in self.contents.archives:
+                    self.nested.open(path, must=False)
+        kept = (self.contents.sides, self.contents.sources, self.contents.archives)
+        for candidate in (f"{folder}/{name}" if folder else name, f"{root}{name}", name):
+            for files in kept:
+                if files.get(candidate) is not None:
+                    return decompressed(files[candidate], MAX_DECOMPRESSED)
+        tail = "/" + name.rpartition("/")[2]
+        if len(tail) <= 3:
+            return None
+        for files in (self.contents.sides, self.contents.archives):
+            for other, raw in files.items():
+                if f"/{other}".endswith(tail):
+                    return decompressed(raw, MAX_DECOMPRESSED)
+        return None
+
+    def _is_program(self, path: str, raw: bytes) -> bool:
+        """Make a module of a data file that is Python by its text, so that it is read like one."""
+        if path in self.contents.sources:
+            return True
+        parsed = parse_source(raw)
+        if parsed.tree is None or not parsed.whole:
+            return False
+        self.contents.keep_source(path, raw)
+        self.contexts[path] = Context.UNREACHED
+        return True
+
+    def _open(self, path: str, context: Context) -> bool:
+        """Read an archive that code opens: what an installer or an import runs of it, runs now."""
+        if not context.automatic and len(self.contents.archives[path]) > MAX_ASKED_BYTES:
+            return False
+        inside = self.nested.open(path, must=context.automatic)
+        prefix = path + INSIDE
+        sides = {inner.removeprefix(prefix): self.contents.sides.get(inner, b"") for inner in inside}
+        # Only an sdist wraps everything in one folder; elsewhere that folder is a package.
+        is_source = any(inner.count("/") <= 1 and inner.endswith(_OF_SDISTS) for inner in sides)
+        layout = lay_out("x.tar.gz" if is_source else "x.whl", sides, sides)
+        news = False
+        for inner in inside:
+            news |= self._take(inner, inner.removeprefix(prefix), layout, context)
+        for module, source in layout.modules.items():
+            if prefix + source in self.contents.sources:
+                self.layout.modules.setdefault(module, prefix + source)
+        return news
+
+    def _take(self, path: str, inner: str, layout: Layout, context: Context) -> bool:
+        """Take in one member of an archive, which is `inner` there. True when there is something new to read."""
+        self._files.add(path)
+        news = False
+        if context.automatic and path.lower().endswith(STARTUP_SUFFIXES) and path not in self.startup_files:
+            self.startup_files.append(path)
+            news = True
+        if path in self.contents.sources:
+            self._modules[path] = layout.module_of(inner)
+            self.contexts.setdefault(path, Context.UNREACHED)
+            own = context if inner == "__main__.py" else layout.contexts.get(inner, Context.UNREACHED)
+            news |= self.promote(path, own if context.automatic else min(own, context, key=STRENGTH.__getitem__))
+        return news
