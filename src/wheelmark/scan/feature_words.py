@@ -79,6 +79,7 @@ _ODDITIES = {
     "bidi": "characters turn the direction of the text",
     "styled-name": "a name is spelled with styled letters",
     "invisible-text": "invisible characters stand in a row",
+    "build-requirement": "its build installs something from outside of any index",
     "odd-encoding": "its encoding makes other code of what its bytes look like",
 }
 _ABOUT = {

@@ -58,7 +58,7 @@ class _Gathering:
 
 def gather(contents: Contents, *, filename: str, bounds: ScanBounds, patterns: Patterns) -> Facts:
     """The facts of a distribution whose contents were read. Everything not looked at is one of `gaps`."""
-    layout = lay_out(filename, contents.sizes, contents.sides)
+    layout = lay_out(filename, contents.sizes, contents.sides, contents.sources)
     size = sum(len(raw) for path, raw in contents.sources.items() if layout.contexts[path] is not Context.UNREACHED)
     program = Program() if size <= MAX_LINKED_BYTES else None
     loader = Loader(contents, layout, dict(layout.contexts), NestedReader(contents, bounds))
@@ -67,6 +67,13 @@ def gather(contents: Contents, *, filename: str, bounds: ScanBounds, patterns: P
         path = layout.modules.get(module)
         if path is not None:
             state.roots.setdefault(path, {}).update(dict.fromkeys(functions, Context.ENTRY))
+    for path, functions_called in layout.build.calls.items():
+        state.roots.setdefault(path, {}).update(dict.fromkeys(sorted(functions_called), Context.INSTALL))
+    for path, line, text in layout.build.foreign:
+        found = Oddity(kind="build-requirement", member=path, line=line, context=Context.INSTALL, text=text)
+        state.oddities.setdefault(path, []).append(found)
+    for name in sorted(layout.build.archives):
+        loader.reach_named(name, Context.INSTALL)
     try:
         for number in range(MAX_ROUNDS + bounds.max_nesting):
             _read_startup_files(state)
@@ -207,7 +214,8 @@ def _read_module(state: _Gathering, path: str) -> None:
     if parsed.tree is None:
         return
     if state.program is not None:
-        state.program.exports[module] = reader.names
+        for name in (module, *state.loader.other_names.get(path, ())):
+            state.program.exports[name] = reader.names
     try:
         reader.read(parsed.tree, context, roots)
     except RecursionError:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from wheelmark.scan.build_config import BuildCode, build_code
 from wheelmark.scan.report import Context
 from wheelmark.scan.values import words
 
@@ -32,6 +32,7 @@ _NATIVE_MAGIC = (
 _ENTRY_POINT = re.compile(r"^\s*[^=#\[\s][^=]*=\s*([\w.]+)\s*:\s*([\w.]+)")
 # Where the interpreter looks for start-up files, as a wheel writes it.
 _AT_SITE = re.compile(r"([^/]+\.data/(purelib|platlib)/|.*/(site|dist)-packages/)?[^/]+")
+_NOTHING: Mapping[str, bytes] = {}
 
 MAX_PTH_LINES = 200
 
@@ -47,6 +48,7 @@ class Layout:
     contexts: Mapping[str, Context]  # path of a Python file -> when its body runs
     apart: frozenset[str]  # tests, documentation and examples
     entry_points: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # module -> functions of console scripts
+    build: BuildCode = field(default_factory=BuildCode)
 
     def module_of(self, path: str) -> str:
         """The dotted name that a Python file is imported by."""
@@ -65,20 +67,24 @@ def is_native(head: bytes) -> bool:
     return head.startswith(_NATIVE_MAGIC)
 
 
-def lay_out(filename: str, paths: Iterable[str], texts: Mapping[str, bytes]) -> Layout:
+def lay_out(
+    filename: str, paths: Iterable[str], texts: Mapping[str, bytes], sources: Mapping[str, bytes] = _NOTHING
+) -> Layout:
     """Say when each Python file of a distribution runs. `texts` has the bytes of the small text files by path."""
     everything = list(paths)
     is_wheel = filename.lower().endswith(".whl")
     root = "" if is_wheel else _root_of(everything)
-    sources = [path for path in everything if is_python(path)]
-    apart = frozenset(path for path in sources if _is_apart(path.removeprefix(root), is_wheel=is_wheel))
-    if len(apart) == len([path for path in sources if path.removeprefix(root) not in _BUILD_FILES]):
+    python = [path for path in everything if is_python(path)]
+    apart = frozenset(path for path in python if _is_apart(path.removeprefix(root), is_wheel=is_wheel))
+    if len(apart) == len([path for path in python if path.removeprefix(root) not in _BUILD_FILES]):
         apart = frozenset()  # a distribution that is nothing but "tests" is imported under that name
-    modules = {_module_name(path, root): path for path in reversed(sources)}
-    hooks = set() if is_wheel else _build_modules(texts.get(f"{root}pyproject.toml", b""), root, modules)
-    contexts = {path: _context(path, root, is_wheel, path in apart, path in hooks) for path in sources}
+    modules = {_module_name(path, root): path for path in reversed(python)}
+    build = BuildCode() if is_wheel else build_code(root, modules, texts, sources)
+    for module, path in build.aliases.items():
+        modules.setdefault(module, path)
+    contexts = {path: _context(path, root, is_wheel, path in apart, path in build.imported) for path in python}
     is_pure = not is_wheel or filename.lower().removesuffix(".whl").endswith("-any")
-    return Layout(is_wheel, is_pure, root, modules, contexts, apart, _entry_points(texts) if is_wheel else {})
+    return Layout(is_wheel, is_pure, root, modules, contexts, apart, _entry_points(texts) if is_wheel else {}, build)
 
 
 def is_at_site(path: str) -> bool:
@@ -146,47 +152,6 @@ def _context(path: str, root: str, is_wheel: bool, is_apart: bool, is_hook: bool
     if inner.endswith("__main__.py") or inner.startswith("tools/") or _PROGRAM_FOLDERS & set(inner.split("/")[:-1]):
         return Context.ENTRY  # until something is found to import it
     return Context.IMPORT
-
-
-def _build_modules(pyproject: bytes, root: str, modules: Mapping[str, str]) -> set[str]:
-    """Files that a build front end imports: an in-tree backend, build hooks of hatchling and PDM. Source: PEP 517."""
-    try:
-        document = tomllib.loads(pyproject.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError):
-        return set()
-    found: set[str] = set()
-    system = document.get("build-system")
-    if (
-        isinstance(system, dict)
-        and isinstance(system.get("backend-path"), list)
-        and isinstance(system.get("build-backend"), str)
-    ):
-        name = system["build-backend"].partition(":")[0].replace(".", "/")
-        for folder in system["backend-path"]:
-            prefix = f"{root}{str(folder).strip('./')}/" if str(folder).strip("./") else root
-            found |= {f"{prefix}{name}.py", f"{prefix}{name}/__init__.py"}
-    _custom_hooks(document.get("tool"), root, found)
-    return {path for path in modules.values() if path in found}
-
-
-def _custom_hooks(tool: object, root: str, found: set[str]) -> None:
-    waiting, visited = [tool], 0
-    while waiting and visited < 2000:
-        visited += 1
-        table = waiting.pop()
-        if not isinstance(table, dict):
-            continue
-        for key, value in table.items():
-            if (
-                key in {"custom", "build", "path", "script", "custom-hook"}
-                and isinstance(value, str)
-                and value.endswith(".py")
-            ):
-                found.add(f"{root}{value.removeprefix('./')}")
-            elif key == "custom" and isinstance(value, dict) and isinstance(value.get("path"), str):
-                found.add(f"{root}{value['path']}")
-            elif isinstance(value, dict):
-                waiting.append(value)
 
 
 def _entry_points(texts: Mapping[str, bytes]) -> dict[str, tuple[str, ...]]:

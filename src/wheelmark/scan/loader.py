@@ -34,6 +34,7 @@ class Loader:
     contexts: dict[str, Context]
     nested: NestedReader
     startup_files: list[str] = field(default_factory=list)  # `.pth` and `.start` files, also of archives
+    other_names: dict[str, list[str]] = field(default_factory=dict)  # module -> names that a build imports it by
     _modules: dict[str, str] = field(default_factory=dict)  # module in an archive -> the name it is imported by
     _files: NamedFiles = field(init=False)
     _followed: set[tuple[str, str, Context]] = field(default_factory=set)
@@ -42,6 +43,8 @@ class Loader:
     def __post_init__(self) -> None:
         self._files = NamedFiles({*self.contents.sides, *self.contents.archives})
         self.startup_files = [path for path in self.contents.sides if path.lower().endswith(STARTUP_SUFFIXES)]
+        for name, path in self.layout.build.aliases.items():
+            self.other_names.setdefault(path, []).append(name)
 
     def module_of(self, path: str) -> str:
         """The dotted name that a Python file is imported by."""
@@ -61,8 +64,14 @@ class Loader:
             if (harvest.member, text, context) in self._followed:
                 continue
             self._followed.add((harvest.member, text, context))
-            for path in self._files.named(text, harvest.member):
-                news |= self.reach(path, context)
+            news |= self.reach_named(text, context, harvest.member)
+        return news
+
+    def reach_named(self, text: str, context: Context, near: str = "") -> bool:
+        """Take note that the files are used that a command or a path names. True when there is something to read."""
+        news = False
+        for path in self._files.named(text, near):
+            news |= self.reach(path, context)
         return news
 
     def reach(self, path: str, context: Context) -> bool:
