@@ -11,9 +11,12 @@ from wheelmark.scan.bounds import ScanBounds
 from wheelmark.scan.layout import is_native, is_python
 from wheelmark.scan.nested import HEAD_BYTES as ARCHIVE_HEAD_BYTES
 from wheelmark.scan.nested import INSIDE, NestedBudget, begins_archive, depth_of, holds_archive, nested_entries
+from wheelmark.scan.scripts import is_python_script, notebook_source
 from wheelmark.scan.source_encoding import readable_source
 
 HEAD_BYTES = 64
+NOTEBOOK_SUFFIX = ".ipynb"
+MAX_NOTEBOOK_BYTES = 1024 * 1024
 MAX_GAPS = 20
 STARTUP_SUFFIXES = (".pth", ".start")
 # Never code, and often many: not worth the memory.
@@ -141,8 +144,19 @@ class _Taker:
             self._take_source(path, entry)
         elif path.lower().endswith(STARTUP_SUFFIXES):
             self._take_startup(path, entry)
+        elif path.lower().endswith(NOTEBOOK_SUFFIX):
+            self._take_notebook(path, entry)
         else:
             self._take_side(path, entry)
+
+    def _take_notebook(self, path: str, entry: Entry) -> None:
+        """Keep the code of a notebook. One that is larger is full of pictures, and nothing runs it unasked."""
+        limit = min(MAX_NOTEBOOK_BYTES, self.left_source_bytes)
+        raw = entry.read(limit + 1)
+        source = notebook_source(raw) if len(raw) <= limit else None
+        if source:
+            self.left_source_bytes -= len(raw)
+            self.contents.keep_source(path, source)
 
     def _take_source(self, path: str, entry: Entry) -> None:
         limit = min(self.bounds.max_source_bytes, self.left_source_bytes)
@@ -182,9 +196,12 @@ class _Taker:
             return
         if holds_archive(raw):
             self._keep_archive(path, raw)
-        if path not in self.contents.natives:
-            self.left_side_bytes -= len(raw)
-            self.contents.sides[path] = raw
+        if path in self.contents.natives:
+            return
+        self.left_side_bytes -= len(raw)
+        if is_python_script(raw):
+            self.contents.keep_source(path, raw)
+        self.contents.sides[path] = raw
 
     def _keep_archive(self, path: str, raw: bytes) -> None:
         """Keep an archive that code may open. One that is too large is kept as empty: opening it is a gap."""

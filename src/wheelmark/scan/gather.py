@@ -19,6 +19,8 @@ from wheelmark.scan.patterns import Patterns, PatternTimeout
 from wheelmark.scan.reader import ModuleReader
 from wheelmark.scan.report import Context
 from wheelmark.scan.scopes import Harvest, Meter, Program, StepsExceeded
+from wheelmark.scan.script_reader import read_script
+from wheelmark.scan.scripts import language_of
 from wheelmark.scan.source import parse_source
 
 # What nothing reaches is not read: tests and examples are half of many sdists, and no rule may speak of them.
@@ -59,9 +61,9 @@ class _Gathering:
 def gather(contents: Contents, *, filename: str, bounds: ScanBounds, patterns: Patterns) -> Facts:
     """The facts of a distribution whose contents were read. Everything not looked at is one of `gaps`."""
     layout = lay_out(filename, contents.sizes, contents.sides, contents.sources)
-    size = sum(len(raw) for path, raw in contents.sources.items() if layout.contexts[path] is not Context.UNREACHED)
-    program = Program() if size <= MAX_LINKED_BYTES else None
     loader = Loader(contents, layout, dict(layout.contexts), NestedReader(contents, bounds))
+    size = sum(len(raw) for path, raw in contents.sources.items() if loader.contexts[path] is not Context.UNREACHED)
+    program = Program() if size <= MAX_LINKED_BYTES else None
     state = _Gathering(contents, layout, Meter.for_scan(bounds), loader.contexts, program, loader)
     for module, functions in layout.entry_points.items():
         path = layout.modules.get(module)
@@ -78,6 +80,7 @@ def gather(contents: Contents, *, filename: str, bounds: ScanBounds, patterns: P
         for number in range(MAX_ROUNDS + bounds.max_nesting):
             _read_startup_files(state)
             _read_modules(state)
+            _read_scripts(state)
             called = number + 1 < MAX_ROUNDS and _follow_across_modules(state)
             loaded = [state.loader.follow(harvest) for harvest in list(state.harvests.values())]
             if not called and not any(loaded):
@@ -124,6 +127,20 @@ def _read_startup_files(state: _Gathering) -> None:
                 if source is not None:
                     _promote(state, source, Context.STARTUP)
                     state.roots.setdefault(source, {})[function] = Context.STARTUP
+
+
+def _read_scripts(state: _Gathering) -> None:
+    for path, context in list(state.loader.scripts.items()):
+        known = state.members.get(path)
+        raw = state.contents.sides[path]
+        language = language_of(path, raw)
+        if language is None or (known is not None and known.context is context):
+            continue
+        state.members[path] = Member(path=path, size=len(raw), context=context, kind="script")
+        reader = _reader(state, path, "", is_package=False)
+        state.harvests[path] = reader.harvest
+        read_script(reader, language, raw, context)
+        _follow_scripts(state, reader.harvest)
 
 
 def _read_line(state: _Gathering, path: str, number: int, line: str, harvest: Harvest) -> None:
@@ -287,6 +304,8 @@ def _pattern_hits(state: _Gathering, layers: tuple[Layer, ...], patterns: Patter
             if state.contexts[path] is Context.UNREACHED:
                 continue
             hits.extend(patterns.hits(path, raw, state.contexts[path]))
+        for path, context in state.loader.scripts.items():
+            hits.extend(patterns.hits(path, state.contents.sides[path], context))
         for layer in layers:
             hits.extend(
                 patterns.hits(

@@ -32,6 +32,7 @@ _NATIVE_MAGIC = (
 _ENTRY_POINT = re.compile(r"^\s*[^=#\[\s][^=]*=\s*([\w.]+)\s*:\s*([\w.]+)")
 # Where the interpreter looks for start-up files, as a wheel writes it.
 _AT_SITE = re.compile(r"([^/]+\.data/(purelib|platlib)/|.*/(site|dist)-packages/)?[^/]+")
+_INSTALLED_PROGRAM = re.compile(r"[^/]+\.data/scripts/[^/]+$")
 _NOTHING: Mapping[str, bytes] = {}
 
 MAX_PTH_LINES = 200
@@ -49,6 +50,14 @@ class Layout:
     apart: frozenset[str]  # tests, documentation and examples
     entry_points: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # module -> functions of console scripts
     build: BuildCode = field(default_factory=BuildCode)
+
+    def context_of_program(self, path: str) -> Context:
+        """When a program runs that is no module by its name: when somebody starts it, or never, as far as is known."""
+        return Context.ENTRY if self.is_wheel and _INSTALLED_PROGRAM.match(path) else Context.UNREACHED
+
+    def is_apart(self, path: str) -> bool:
+        """True for a file in a folder of tests, documentation or examples."""
+        return _is_apart(path.removeprefix(self.root), is_wheel=self.is_wheel)
 
     def module_of(self, path: str) -> str:
         """The dotted name that a Python file is imported by."""

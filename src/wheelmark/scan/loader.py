@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from wheelmark.scan.contents import STARTUP_SUFFIXES, Contents, NestedReader
+from wheelmark.scan.contents import NOTEBOOK_SUFFIX, STARTUP_SUFFIXES, Contents, NestedReader
 from wheelmark.scan.layout import Layout, lay_out
 from wheelmark.scan.loading import NamedFiles, loads_of
 from wheelmark.scan.nested import INSIDE, decompressed
 from wheelmark.scan.report import Context
 from wheelmark.scan.scopes import Harvest
+from wheelmark.scan.scripts import language_of, runs_npm
 from wheelmark.scan.source import parse_source
 
 STRENGTH = {context: strength for strength, context in enumerate(reversed(Context))}
@@ -22,6 +23,8 @@ MAX_DECOMPRESSED = 1024 * 1024  # bytes of a compressed data file that code exec
 # this size; beyond it, it is data.
 MAX_ASKED_BYTES = 256 * 1024
 _LOOKS_LIKE_CODE = re.compile(rb"^[ \t]*(import|from)[ \t]+\w|\b__import__\b|\b(exec|eval)[ \t]*\(", re.MULTILINE)
+# The file of the build system that a backend has run, by the name that the backend begins with.
+_BUILD_SYSTEMS = (("mesonpy", "meson.build"), ("scikit_build_core", "CMakeLists.txt"), ("skbuild", "CMakeLists.txt"))
 _OF_SDISTS = ("setup.py", "pyproject.toml", "PKG-INFO")
 
 
@@ -33,6 +36,7 @@ class Loader:
     layout: Layout
     contexts: dict[str, Context]
     nested: NestedReader
+    scripts: dict[str, Context] = field(default_factory=dict)  # in other languages -> when they run
     startup_files: list[str] = field(default_factory=list)  # `.pth` and `.start` files, also of archives
     other_names: dict[str, list[str]] = field(default_factory=dict)  # module -> names that a build imports it by
     _modules: dict[str, str] = field(default_factory=dict)  # module in an archive -> the name it is imported by
@@ -41,7 +45,16 @@ class Loader:
     _reached: dict[str, Context] = field(default_factory=dict)  # archives and data files -> when they are used
 
     def __post_init__(self) -> None:
-        self._files = NamedFiles({*self.contents.sides, *self.contents.archives})
+        self._files = NamedFiles({*self.contents.sides, *self.contents.archives}, self.layout.root)
+        for path in [path for path in self.contents.sources if path not in self.contexts]:
+            self.contexts[path] = self.layout.context_of_program(path)
+            if path.endswith(NOTEBOOK_SUFFIX) and not self.layout.is_apart(path):
+                self.contexts[path] = Context.ON_CALL  # somebody runs it, cell by cell
+        for path in self.contents.sides:
+            self._reach_script(path, self.layout.context_of_program(path))
+        for backend, file in _BUILD_SYSTEMS:
+            if self.layout.build.backend.startswith(backend):
+                self._reach_script(self.layout.root + file, Context.INSTALL)
         self.startup_files = [path for path in self.contents.sides if path.lower().endswith(STARTUP_SUFFIXES)]
         for name, path in self.layout.build.aliases.items():
             self.other_names.setdefault(path, []).append(name)
@@ -70,9 +83,22 @@ class Loader:
     def reach_named(self, text: str, context: Context, near: str = "") -> bool:
         """Take note that the files are used that a command or a path names. True when there is something to read."""
         news = False
+        if runs_npm(text):
+            for path in self._files.named("package.json", near):
+                if not self.layout.is_apart(path):
+                    news |= self._reach_script(path, context)
         for path in self._files.named(text, near):
             news |= self.reach(path, context)
         return news
+
+    def _reach_script(self, path: str, context: Context) -> bool:
+        """Take note that a script in another language runs. True when it is one, and was not known to run so."""
+        raw = self.contents.sides.get(path)
+        known = self.scripts.get(path, Context.UNREACHED)
+        if raw is None or STRENGTH[context] <= STRENGTH[known] or language_of(path, raw) is None:
+            return False
+        self.scripts[path] = context
+        return True
 
     def reach(self, path: str, context: Context) -> bool:
         """Take note that a data file or an archive is used. True when a module was found or promoted by it."""
@@ -86,6 +112,8 @@ class Loader:
         if path in self.contents.archives:
             news = self._open(path, context)
         raw = self.contents.sides.get(path)
+        if raw is not None and language_of(path, raw) is not None:
+            return self._reach_script(path, context) or news
         if raw is not None and _LOOKS_LIKE_CODE.search(raw) and self._is_program(path, raw):
             news |= self.promote(path, context)
         return news

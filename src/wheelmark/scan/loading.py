@@ -19,6 +19,7 @@ MAX_COMMAND = 2000  # characters of one command that are looked at for names
 MAX_LOADS = 2000  # of one member
 MAX_ALIKE = 64  # files of one name, or of one suffix
 _NAME = re.compile(r"[^\s\"'`/\\=;:|&()<>,\[\]{}\N{HORIZONTAL ELLIPSIS}]{4,120}")
+_PATH = re.compile(r"[\w.@-]{1,80}(?:/[\w.@-]{1,80}){1,12}")
 _ANY_OF = re.compile(r"\*(\.[\w.]{2,12})")
 _STARTS = (Act.START_PROCESS, Act.INSTALL)
 
@@ -98,7 +99,9 @@ def loads_of(harvest: Harvest) -> Iterator[tuple[str, Context]]:
 class NamedFiles:
     """Files of a distribution by the last part of their paths."""
 
-    def __init__(self, paths: Iterable[str]) -> None:
+    def __init__(self, paths: Iterable[str], root: str) -> None:
+        self._root = root
+        self._paths: set[str] = set()
         self._by_name: dict[str, list[str]] = {}
         self._by_suffix: dict[str, list[str]] = {}
         for path in sorted(paths):
@@ -106,6 +109,7 @@ class NamedFiles:
 
     def add(self, path: str) -> None:
         """One more."""
+        self._paths.add(path)
         name = path.rpartition("/")[2].lower()
         if len(name) < MIN_NAME:
             return
@@ -119,10 +123,13 @@ class NamedFiles:
 
         Folders are often computed, so that the name of the file decides; `*.whl` names all of that kind.
         """
-        if not self._by_name:
+        if not self._paths:
             return []
         folder = near.rpartition("/")[0]
         found: dict[str, None] = {}
+        for written in _PATH.findall(text):
+            inner = written.removeprefix("./")
+            found.update((path, None) for path in (self._root + inner, f"{folder}/{inner}") if path in self._paths)
         for word in _NAME.findall(text):
             known = self._by_name.get(word.lower().lstrip("@"), ())
             for path in sorted(known, key=lambda path: not path.startswith(folder))[:MAX_NAMED]:
