@@ -7,14 +7,18 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from wheelmark.dist import ArchiveBroken, ArchiveTooLarge, Bounds, Entry, walk_archive
-from wheelmark.scan.bounds import ScanBounds
-from wheelmark.scan.layout import is_native, is_python
+from wheelmark.scan.bounds import MIB, ScanBounds
+from wheelmark.scan.executables import Executable, read_executable
+from wheelmark.scan.layout import is_native, is_pure, is_python
 from wheelmark.scan.nested import HEAD_BYTES as ARCHIVE_HEAD_BYTES
 from wheelmark.scan.nested import INSIDE, NestedBudget, begins_archive, depth_of, holds_archive, nested_entries
 from wheelmark.scan.scripts import is_python_script, notebook_source
 from wheelmark.scan.source_encoding import readable_source
 
 HEAD_BYTES = 64
+# Executables in a wheel for one platform are what it is for; only small ones are looked into there.
+MAX_ODD_BYTES, MAX_TOTAL_ODD_BYTES = 16 * MIB, 32 * MIB
+MAX_EXPECTED_BYTES, MAX_TOTAL_EXPECTED_BYTES = MIB // 2, 4 * MIB
 NOTEBOOK_SUFFIX = ".ipynb"
 MAX_NOTEBOOK_BYTES = 1024 * 1024
 MAX_GAPS = 20
@@ -34,6 +38,7 @@ class Contents:
     sides: dict[str, bytes] = field(default_factory=dict)  # small files that are no Python
     natives: dict[str, int] = field(default_factory=dict)  # path of an executable or library -> size
     sizes: dict[str, int] = field(default_factory=dict)
+    executables: dict[str, Executable] = field(default_factory=dict)  # of `natives`, those that were looked into
     archives: dict[str, bytes] = field(default_factory=dict)  # not looked into until code is seen to open them
     encodings: dict[str, str] = field(default_factory=dict)  # of the sources that declare an odd one
     gaps: list[str] = field(default_factory=list)
@@ -107,7 +112,7 @@ class NestedReader:
 
 def read_contents(stream: BinaryIO, *, filename: str, bounds: ScanBounds, archive_bounds: Bounds) -> Contents:
     """Everything of an archive that the scanner looks at. Never raises for what the archive holds: see `gaps`."""
-    taker = _Taker(Contents(), bounds)
+    taker = _Taker(Contents(), bounds, is_pure=is_pure(filename))
     contents = taker.contents
     try:
         for entry in walk_archive(stream, filename=filename, bounds=archive_bounds):
@@ -132,12 +137,15 @@ class _Taker:
     bounds: ScanBounds
     left_source_bytes: int = field(init=False)
     left_side_bytes: int = field(init=False)
+    is_pure: bool = True  # executables are odd here, and all are looked into
     left_archive_bytes: int = field(init=False)
+    left_executable_bytes: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.left_source_bytes = self.bounds.max_total_source_bytes
         self.left_side_bytes = self.bounds.max_total_side_bytes
         self.left_archive_bytes = self.bounds.max_total_archive_bytes
+        self.left_executable_bytes = MAX_TOTAL_ODD_BYTES if self.is_pure else MAX_TOTAL_EXPECTED_BYTES
 
     def take(self, path: str, entry: Entry) -> None:
         if is_python(path):
@@ -188,6 +196,7 @@ class _Taker:
             raw = stream.read(limit + 1 if entry.size <= limit else ARCHIVE_HEAD_BYTES)
             if is_native(raw[:HEAD_BYTES]):
                 self.contents.natives[path] = max(entry.size, len(raw))
+                self._look_into(path, entry.size, raw, stream)
             elif begins_archive(raw[:ARCHIVE_HEAD_BYTES]):
                 wanted = min(self.bounds.max_archive_bytes, self.left_archive_bytes) + 1 - len(raw)
                 self._keep_archive(path, raw + stream.read(max(wanted, 0)))
@@ -202,6 +211,16 @@ class _Taker:
         if is_python_script(raw):
             self.contents.keep_source(path, raw)
         self.contents.sides[path] = raw
+
+    def _look_into(self, path: str, size: int, raw: bytes, rest: BinaryIO) -> None:
+        limit = min(MAX_ODD_BYTES if self.is_pure else MAX_EXPECTED_BYTES, self.left_executable_bytes)
+        if size > limit:
+            return
+        raw += rest.read(max(limit - len(raw), 0))
+        self.left_executable_bytes -= len(raw)
+        found = read_executable(raw)
+        if found is not None:
+            self.contents.executables[path] = found
 
     def _keep_archive(self, path: str, raw: bytes) -> None:
         """Keep an archive that code may open. One that is too large is kept as empty: opening it is a gap."""

@@ -105,6 +105,7 @@ def gather(contents: Contents, *, filename: str, bounds: ScanBounds, patterns: P
         layers=layers,
         hits=tuple(hits),
         oddities=tuple(oddity for found in state.oddities.values() for oddity in found),
+        executables=contents.executables,
         gaps=tuple(contents.gaps),
     )
 

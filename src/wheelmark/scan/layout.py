@@ -64,6 +64,12 @@ class Layout:
         return _module_name(path, self.root)
 
 
+def is_pure(filename: str) -> bool:
+    """True for a distribution that is for any platform, by its name: an sdist, or a wheel that says so."""
+    name = filename.lower()
+    return not name.endswith(".whl") or name.removesuffix(".whl").endswith("-any")
+
+
 def is_python(path: str) -> bool:
     """True for a source file of Python by its name."""
     return path.lower().endswith(PYTHON_SUFFIXES)
@@ -92,8 +98,9 @@ def lay_out(
     for module, path in build.aliases.items():
         modules.setdefault(module, path)
     contexts = {path: _context(path, root, is_wheel, path in apart, path in build.imported) for path in python}
-    is_pure = not is_wheel or filename.lower().removesuffix(".whl").endswith("-any")
-    return Layout(is_wheel, is_pure, root, modules, contexts, apart, _entry_points(texts) if is_wheel else {}, build)
+    return Layout(
+        is_wheel, is_pure(filename), root, modules, contexts, apart, _entry_points(texts) if is_wheel else {}, build
+    )
 
 
 def is_at_site(path: str) -> bool:
@@ -174,4 +181,4 @@ def _entry_points(texts: Mapping[str, bytes]) -> dict[str, tuple[str, ...]]:
     return found
 
 
-__all__ = ["Layout", "is_at_site", "is_native", "is_python", "lay_out", "startup_calls", "startup_code"]
+__all__ = ["Layout", "is_at_site", "is_native", "is_pure", "is_python", "lay_out", "startup_calls", "startup_code"]
