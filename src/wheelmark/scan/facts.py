@@ -108,7 +108,7 @@ class Member:
     path: str
     size: int
     context: Context  # when its body runs, for Python; `UNREACHED` for what is no code
-    kind: str  # "python", "pth", "start", "script" (in another language), "native", "other"
+    kind: str  # "python", "pth", "start", "script" (in another language), "compiled", "native", "other"
     parsed: bool = True  # False: not even in part
 
 

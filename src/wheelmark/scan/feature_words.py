@@ -80,6 +80,7 @@ _ODDITIES = {
     "styled-name": "a name is spelled with styled letters",
     "invisible-text": "invisible characters stand in a row",
     "build-requirement": "its build installs something from outside of any index",
+    "command-name": "it installs a command under the name of another that everybody knows",
     "odd-encoding": "its encoding makes other code of what its bytes look like",
 }
 _ABOUT = {

@@ -19,7 +19,7 @@ from wheelmark.scan.patterns import Patterns, PatternTimeout
 from wheelmark.scan.reader import ModuleReader
 from wheelmark.scan.report import Context
 from wheelmark.scan.scopes import Harvest, Meter, Program, StepsExceeded
-from wheelmark.scan.script_reader import read_script
+from wheelmark.scan.script_reader import read_compiled, read_script
 from wheelmark.scan.scripts import language_of
 from wheelmark.scan.source import parse_source
 
@@ -32,6 +32,7 @@ MAX_SCRIPTS = 5  # that one command line starts
 # other; their trees stay in memory for that. It is far beyond the size of what is written to do harm.
 MAX_LINKED_BYTES = 768 * 1024
 MAX_IMPORT_PARTS = 64  # of a dotted name; a path has no more either
+STEPS_OF_LINE = 200  # that each line of a start-up file costs at least: there may be many
 MAX_ROUNDS = 3  # times that a module is read again because another one was found to call into it
 
 
@@ -50,7 +51,12 @@ class _Gathering:
     harvests: dict[str, Harvest] = field(default_factory=dict)
     members: dict[str, Member] = field(default_factory=dict)
     oddities: dict[str, list[Oddity]] = field(default_factory=dict)
+    configured: list[Oddity] = field(default_factory=list)  # what files say that are no code
     read_as: dict[str, tuple[Context, frozenset[tuple[str, Context]]]] = field(default_factory=dict)
+
+    def note(self, kind: str, path: str, line: int, text: str, context: Context) -> None:
+        """Keep something odd that a file says which is no code."""
+        self.configured.append(Oddity(kind=kind, member=path, line=line, context=context, text=text))
 
     def roots_of(self, path: str) -> frozenset[tuple[str, Context]]:
         """The functions of a module that something outside calls, as a value to compare."""
@@ -65,17 +71,7 @@ def gather(contents: Contents, *, filename: str, bounds: ScanBounds, patterns: P
     size = sum(len(raw) for path, raw in contents.sources.items() if loader.contexts[path] is not Context.UNREACHED)
     program = Program() if size <= MAX_LINKED_BYTES else None
     state = _Gathering(contents, layout, Meter.for_scan(bounds), loader.contexts, program, loader)
-    for module, functions in layout.entry_points.items():
-        path = layout.modules.get(module)
-        if path is not None:
-            state.roots.setdefault(path, {}).update(dict.fromkeys(functions, Context.ENTRY))
-    for path, functions_called in layout.build.calls.items():
-        state.roots.setdefault(path, {}).update(dict.fromkeys(sorted(functions_called), Context.INSTALL))
-    for path, line, text in layout.build.foreign:
-        found = Oddity(kind="build-requirement", member=path, line=line, context=Context.INSTALL, text=text)
-        state.oddities.setdefault(path, []).append(found)
-    for name in sorted(layout.build.archives):
-        loader.reach_named(name, Context.INSTALL)
+    _take_configuration(state)
     try:
         for number in range(MAX_ROUNDS + bounds.max_nesting):
             _read_startup_files(state)
@@ -104,10 +100,31 @@ def gather(contents: Contents, *, filename: str, bounds: ScanBounds, patterns: P
         calls=calls,
         layers=layers,
         hits=tuple(hits),
-        oddities=tuple(oddity for found in state.oddities.values() for oddity in found),
+        oddities=(*state.configured, *(oddity for found in state.oddities.values() for oddity in found)),
         executables=contents.executables,
         gaps=tuple(contents.gaps),
     )
+
+
+def _take_configuration(state: _Gathering) -> None:
+    """What the files of a distribution say that others call, install and require."""
+    layout = state.layout
+    for module, functions in layout.entry_points.items():
+        path = layout.modules.get(module)
+        if path is not None:
+            state.roots.setdefault(path, {}).update(dict.fromkeys(functions, Context.ENTRY))
+    for path, functions_called in layout.build.calls.items():
+        state.roots.setdefault(path, {}).update(dict.fromkeys(sorted(functions_called), Context.INSTALL))
+    for path, line, text in layout.build.foreign:
+        state.configured.append(
+            Oddity(kind="build-requirement", member=path, line=line, context=Context.INSTALL, text=text)
+        )
+    for name in sorted(layout.build.archives):
+        state.loader.reach_named(name, Context.INSTALL)
+    for path, line, command in layout.commands:
+        state.configured.append(
+            Oddity(kind="command-name", member=path, line=line, context=Context.ENTRY, text=command)
+        )
 
 
 def _read_startup_files(state: _Gathering) -> None:
@@ -142,6 +159,13 @@ def _read_scripts(state: _Gathering) -> None:
         state.harvests[path] = reader.harvest
         read_script(reader, language, raw, context)
         _follow_scripts(state, reader.harvest)
+    for path in state.loader.compiled:
+        if path not in state.members:
+            raw = state.contents.sides[path]
+            state.members[path] = Member(path=path, size=len(raw), context=Context.IMPORT, kind="compiled")
+            reader = _reader(state, path, "", is_package=False)
+            state.harvests[path] = reader.harvest
+            read_compiled(reader, raw, Context.IMPORT)
 
 
 def _read_line(state: _Gathering, path: str, number: int, line: str, harvest: Harvest) -> None:
@@ -151,6 +175,7 @@ def _read_line(state: _Gathering, path: str, number: int, line: str, harvest: Ha
     for statement in parsed.tree.body:
         ast.increment_lineno(statement, number - 1)
     reader = _reader(state, path, "", is_package=False)
+    reader.steps(STEPS_OF_LINE)
     reader.harvest = harvest
     reader.read(parsed.tree, Context.STARTUP, {})
     _follow_imports(state, harvest)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from wheelmark.scan.build_config import BuildCode, build_code
@@ -32,10 +32,14 @@ _NATIVE_MAGIC = (
 _ENTRY_POINT = re.compile(r"^\s*[^=#\[\s][^=]*=\s*([\w.]+)\s*:\s*([\w.]+)")
 # Where the interpreter looks for start-up files, as a wheel writes it.
 _AT_SITE = re.compile(r"([^/]+\.data/(purelib|platlib)/|.*/(site|dist)-packages/)?[^/]+")
+# Commands that people type without a thought, and that no distribution of another name installs.
+KNOWN_COMMANDS = words(
+    "sudo su doas login passwd ls cat ps cp mv rm cd kill top ssh scp sftp ssh-add ssh-agent gpg curl wget git bash "
+    "sh zsh dash python python2 python3 py pip pip3 systemctl crontab docker kubectl ifconfig whoami env "
+    "which chmod chown"
+)
 _INSTALLED_PROGRAM = re.compile(r"[^/]+\.data/scripts/[^/]+$")
 _NOTHING: Mapping[str, bytes] = {}
-
-MAX_PTH_LINES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,7 @@ class Layout:
     apart: frozenset[str]  # tests, documentation and examples
     entry_points: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # module -> functions of console scripts
     build: BuildCode = field(default_factory=BuildCode)
+    commands: tuple[tuple[str, int, str], ...] = ()  # installed under a known name: file, line, name
 
     def context_of_program(self, path: str) -> Context:
         """When a program runs that is no module by its name: when somebody starts it, or never, as far as is known."""
@@ -98,9 +103,9 @@ def lay_out(
     for module, path in build.aliases.items():
         modules.setdefault(module, path)
     contexts = {path: _context(path, root, is_wheel, path in apart, path in build.imported) for path in python}
-    return Layout(
-        is_wheel, is_pure(filename), root, modules, contexts, apart, _entry_points(texts) if is_wheel else {}, build
-    )
+    entry_points = _entry_points(texts) if is_wheel else {}
+    commands = tuple(_commands(texts, everything)) if is_wheel else ()
+    return Layout(is_wheel, is_pure(filename), root, modules, contexts, apart, entry_points, build, commands)
 
 
 def is_at_site(path: str) -> bool:
@@ -113,18 +118,14 @@ def startup_code(path: str, raw: bytes) -> list[tuple[int, str]]:
 
     Source: documentation of the `site` module: a line that starts with `import` and a blank is executed.
     """
-    lines = raw.decode("utf-8", "replace").splitlines()
-    return [
-        (number, line)
-        for number, line in enumerate(lines[:MAX_PTH_LINES], 1)
-        if line.startswith(("import ", "import\t"))
-    ]
+    lines = raw.decode("utf-8-sig", "replace").splitlines()
+    return [(number, line) for number, line in enumerate(lines, 1) if line.startswith(("import ", "import\t"))]
 
 
 def startup_calls(raw: bytes) -> list[tuple[str, str]]:
     """The functions that a `.start` file has called at start-up, as (module, path in the module). Source: PEP 829."""
     found: list[tuple[str, str]] = []
-    for line in raw.decode("utf-8", "replace").splitlines()[:MAX_PTH_LINES]:
+    for line in raw.decode("utf-8-sig", "replace").splitlines():
         module, colon, function = line.partition("#")[0].strip().partition(":")
         if colon:
             found.append((module.strip(), function.strip()))
@@ -141,6 +142,9 @@ def _module_name(path: str, root: str) -> str:
     parts = inner.split("/")
     if len(parts) > 2 and parts[0].endswith(".data") and parts[1] in {"purelib", "platlib"}:
         parts = parts[2:]
+    for folder in ("site-packages", "dist-packages"):
+        if folder in parts[:-1]:
+            parts = parts[parts.index(folder) + 1 :]
     if parts[0] in {"src", "lib", "python"} and len(parts) > 1:
         parts = parts[1:]
     if parts[-1] == "__init__" and len(parts) > 1:
@@ -161,7 +165,7 @@ def _context(path: str, root: str, is_wheel: bool, is_apart: bool, is_hook: bool
     inner = path.removeprefix(root)
     if is_hook or (not is_wheel and inner in _BUILD_FILES):
         return Context.INSTALL
-    if inner in _STARTUP_MODULES:
+    if inner.rpartition("/")[2] in _STARTUP_MODULES and is_at_site(inner):
         return Context.STARTUP
     if is_apart:
         return Context.UNREACHED
@@ -179,6 +183,23 @@ def _entry_points(texts: Mapping[str, bytes]) -> dict[str, tuple[str, ...]]:
                 if match is not None:
                     found[match[1]] = (*found.get(match[1], ()), match[2])
     return found
+
+
+def _commands(texts: Mapping[str, bytes], paths: Iterable[str]) -> Iterator[tuple[str, int, str]]:
+    """The commands that a wheel installs which people know as others: the file that says so, its line, the name."""
+    for path, raw in texts.items():
+        group = ""
+        if path.endswith(".dist-info/entry_points.txt"):
+            for number, line in enumerate(raw.decode("utf-8", "replace").splitlines()[:1000], 1):
+                if line.startswith("["):
+                    group = line.strip("[] \t")
+                name = line.partition("=")[0].strip().lower().removesuffix(".exe")
+                if group in {"console_scripts", "gui_scripts"} and name in KNOWN_COMMANDS:
+                    yield path, number, name
+    for path in paths:
+        name = path.rpartition("/")[2].lower().removesuffix(".exe").removesuffix(".py")
+        if _INSTALLED_PROGRAM.match(path) and name in KNOWN_COMMANDS:
+            yield path, 0, name
 
 
 __all__ = ["Layout", "is_at_site", "is_native", "is_pure", "is_python", "lay_out", "startup_calls", "startup_code"]

@@ -37,6 +37,7 @@ class Loader:
     contexts: dict[str, Context]
     nested: NestedReader
     scripts: dict[str, Context] = field(default_factory=dict)  # in other languages -> when they run
+    compiled: tuple[str, ...] = ()  # compiled modules that are imported without a source, or whatever it says
     startup_files: list[str] = field(default_factory=list)  # `.pth` and `.start` files, also of archives
     other_names: dict[str, list[str]] = field(default_factory=dict)  # module -> names that a build imports it by
     _modules: dict[str, str] = field(default_factory=dict)  # module in an archive -> the name it is imported by
@@ -52,6 +53,7 @@ class Loader:
                 self.contexts[path] = Context.ON_CALL  # somebody runs it, cell by cell
         for path in self.contents.sides:
             self._reach_script(path, self.layout.context_of_program(path))
+        self.compiled = tuple(sorted(filter(self._runs_compiled, self.contents.sides)))
         for backend, file in _BUILD_SYSTEMS:
             if self.layout.build.backend.startswith(backend):
                 self._reach_script(self.layout.root + file, Context.INSTALL)
@@ -90,6 +92,17 @@ class Loader:
         for path in self._files.named(text, near):
             news |= self.reach(path, context)
         return news
+
+    def _runs_compiled(self, path: str) -> bool:
+        """True for a compiled module that an import runs although no source says the same.
+
+        Sources: documentation of `importlib` (sourceless files), PEP 552 (hash-based files that are not checked).
+        """
+        if not path.endswith(".pyc") or self.layout.is_apart(path):
+            return False
+        if "/__pycache__/" not in f"/{path}":
+            return f"{path.removesuffix('c')}" not in self.contents.sources
+        return int.from_bytes(self.contents.sides[path][4:8], "little") & 3 == 1
 
     def _reach_script(self, path: str, context: Context) -> bool:
         """Take note that a script in another language runs. True when it is one, and was not known to run so."""
