@@ -103,7 +103,7 @@ def test_entry_points_for_others_run_nothing_at_installation() -> None:
 )
 def test_build_requirement_from_elsewhere_is_said(requirement: str, severity: Severity) -> None:
     report = scan_sdist({"pyproject.toml": f'[build-system]\nrequires = ["setuptools",\n  "{requirement}"]\n'})
-    found = finding_of(report, "build-requirement-elsewhere")
+    found = finding_of(report, "build-from-elsewhere")
     assert (found.severity, found.line, found.member) == (severity, 3, "widget-1/pyproject.toml")
     assert (report.verdict is Verdict.BENIGN) is (severity is Severity.LOW)
 

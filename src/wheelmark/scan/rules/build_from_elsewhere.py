@@ -28,7 +28,7 @@ def check(facts: Facts) -> Iterator[Evidence]:
 
 
 RULE = Rule(
-    id="build-requirement-elsewhere",
+    id="build-from-elsewhere",
     version=1,
     severity=Severity.HIGH,
     tactic=Tactic.EXECUTION,
