@@ -47,6 +47,11 @@ any_paths = st.sampled_from(MEMBERS) | member_paths.map(bytes.decode).filter(boo
 any_members = st.dictionaries(any_paths, st.binary(max_size=300) | encoded_text, max_size=8)
 any_words = st.lists(st.sampled_from([*sorted(KEYWORDS | SIGNS), *BLANKS]), max_size=60)
 any_changes = st.lists(st.tuples(st.integers(0, 2000), st.sampled_from(STRAY)), max_size=6)
+USED = ("a.sh", "a.ps1", "a.js", "a.vbs", "package.json", "a.dat", "a.zip", "a.tar.gz", "a.pyc", "a.exe", "run")
+_inner = st.dictionaries(st.sampled_from(USED), encoded_text, max_size=3)
+used_members = st.dictionaries(
+    st.sampled_from(USED), st.binary(max_size=300) | encoded_text | _inner.map(zipped) | _inner.map(tarred), max_size=8
+)
 imitations = st.sampled_from(IMITATIONS)
 
 
@@ -101,6 +106,15 @@ def test_archives_in_archives_end_in_a_verdict(depth: int, wheel: bool) -> None:
 @given(any_members, st.booleans())
 def test_any_members_end_in_a_verdict(files: dict[str, bytes], wheel: bool) -> None:
     scanned(a_wheel(files) if wheel else an_sdist(files), WHEEL_NAME if wheel else SDIST_NAME)
+
+
+@settings(max_examples=100)
+@given(used_members, st.booleans())
+def test_any_members_that_code_uses_end_in_a_verdict(files: dict[str, bytes], wheel: bool) -> None:
+    uses = "".join(f"os.system('run widget/{name}')\nsys.path.append('widget/{name}')\n" for name in USED)
+    members = {f"widget/{name}": raw for name, raw in files.items()}
+    members["widget/__init__.py" if wheel else "setup.py"] = f"import os, sys\n{uses}".encode()
+    scanned(a_wheel(members) if wheel else an_sdist(members), WHEEL_NAME if wheel else SDIST_NAME)
 
 
 # Sources

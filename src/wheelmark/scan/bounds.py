@@ -15,6 +15,11 @@ class ScanBounds:
     max_total_source_bytes: int = 96 * MIB  # all Python files of one distribution together
     max_side_bytes: int = 256 * 1024  # one data file, kept because code may read and run it
     max_total_side_bytes: int = 16 * MIB
+    max_archive_bytes: int = 16 * MIB  # one archive inside the distribution, kept because code may open it
+    max_total_archive_bytes: int = 32 * MIB
+    max_nested_bytes: int = 48 * MIB  # what all archives inside the distribution may yield together
+    max_nested_members: int = 20_000
+    max_nesting: int = 3  # archives inside archives inside the distribution
     max_decoded_bytes: int = 10 * MIB  # what decoders may produce in one member, all layers together
     max_layers: int = 6  # decoded code inside decoded code
     max_folded_items: int = 200_000  # elements of one sequence that is computed while folding

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from wheelmark.scan.executables import Executable
 from wheelmark.scan.report import Context
 from wheelmark.scan.values import Origin, Taint, Value, joined_origins
 
@@ -107,7 +108,7 @@ class Member:
     path: str
     size: int
     context: Context  # when its body runs, for Python; `UNREACHED` for what is no code
-    kind: str  # "python", "pth", "start", "native", "other"
+    kind: str  # "python", "pth", "start", "script" (in another language), "compiled", "native", "other"
     parsed: bool = True  # False: not even in part
 
 
@@ -123,6 +124,7 @@ class Facts:
     layers: tuple[Layer, ...] = ()
     hits: tuple[PatternHit, ...] = ()
     oddities: tuple[Oddity, ...] = ()
+    executables: Mapping[str, Executable] = field(default_factory=dict)  # path -> what an executable shows of itself
     gaps: tuple[str, ...] = ()  # what was not looked at, and why: any gap makes the scan incomplete
     _by_act: dict[Act, list[Call]] = field(default_factory=dict, init=False, repr=False, compare=False)
 

@@ -79,6 +79,9 @@ _ODDITIES = {
     "bidi": "characters turn the direction of the text",
     "styled-name": "a name is spelled with styled letters",
     "invisible-text": "invisible characters stand in a row",
+    "build-requirement": "its build installs something from outside of any index",
+    "command-name": "it installs a command under the name of another that everybody knows",
+    "odd-encoding": "its encoding makes other code of what its bytes look like",
 }
 _ABOUT = {
     "no-address": "it names no page of the project",

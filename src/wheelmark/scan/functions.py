@@ -34,6 +34,8 @@ _BACKEND_HOOKS = words(
     "get_requires_for_build_wheel get_requires_for_build_sdist get_requires_for_build_editable "
     "pdm_build_hook_enabled pdm_build_initialize pdm_build_update_files pdm_build_finalize"
 )
+# A backend can be an object, too.
+_BACKEND_METHODS = frozenset(name for name in _BACKEND_HOOKS if name.endswith(("_wheel", "_sdist", "_editable")))
 
 
 class FunctionReader(ExpressionReader):
@@ -153,6 +155,8 @@ class FunctionReader(ExpressionReader):
                 for method in _COMMAND_METHODS:
                     if method in record.methods:
                         self._call_by_key(record.methods[method], record.key, frame)
+            for method in sorted(_BACKEND_METHODS & record.methods.keys()):
+                self._call_by_key(record.methods[method], record.key, frame)
         for name, value in list(self.names.items()):
             if name in _BACKEND_HOOKS and value.name in self.functions:
                 self._call_by_key(value.name, "", frame)

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from wheelmark.scan.bounds import ScanBounds
-from wheelmark.scan.contents import Contents
+from wheelmark.scan.contents import Contents, NestedReader
 from wheelmark.scan.facts import Act, Facts, Layer, Member, Oddity, PatternHit
 from wheelmark.scan.imports import LocalImport, local_imports
-from wheelmark.scan.layout import Layout, lay_out, startup_calls, startup_code
+from wheelmark.scan.layout import Layout, is_at_site, lay_out, startup_calls, startup_code
+from wheelmark.scan.loader import STRENGTH, Loader
+from wheelmark.scan.nested import INSIDE
 from wheelmark.scan.oddities import find_oddities
 from wheelmark.scan.patterns import Patterns, PatternTimeout
 from wheelmark.scan.reader import ModuleReader
 from wheelmark.scan.report import Context
 from wheelmark.scan.scopes import Harvest, Meter, Program, StepsExceeded
+from wheelmark.scan.script_reader import read_compiled, read_script
+from wheelmark.scan.scripts import language_of
 from wheelmark.scan.source import parse_source
 
-_STRENGTH = {context: strength for strength, context in enumerate(reversed(Context))}
 # What nothing reaches is not read: tests and examples are half of many sdists, and no rule may speak of them.
 _ORDER = (Context.INSTALL, Context.STARTUP, Context.IMPORT, Context.ENTRY, Context.ON_CALL)
 _NO_ROOTS: frozenset[tuple[str, Context]] = frozenset()
@@ -29,6 +32,7 @@ MAX_SCRIPTS = 5  # that one command line starts
 # other; their trees stay in memory for that. It is far beyond the size of what is written to do harm.
 MAX_LINKED_BYTES = 768 * 1024
 MAX_IMPORT_PARTS = 64  # of a dotted name; a path has no more either
+STEPS_OF_LINE = 200  # that each line of a start-up file costs at least: there may be many
 MAX_ROUNDS = 3  # times that a module is read again because another one was found to call into it
 
 
@@ -41,12 +45,18 @@ class _Gathering:
     meter: Meter
     contexts: dict[str, Context]
     program: Program | None  # None: too large to be read as one program
+    loader: Loader
     imports: dict[str, list[LocalImport]] = field(default_factory=dict)
     roots: dict[str, dict[str, Context]] = field(default_factory=dict)
     harvests: dict[str, Harvest] = field(default_factory=dict)
     members: dict[str, Member] = field(default_factory=dict)
     oddities: dict[str, list[Oddity]] = field(default_factory=dict)
+    configured: list[Oddity] = field(default_factory=list)  # what files say that are no code
     read_as: dict[str, tuple[Context, frozenset[tuple[str, Context]]]] = field(default_factory=dict)
+
+    def note(self, kind: str, path: str, line: int, text: str, context: Context) -> None:
+        """Keep something odd that a file says which is no code."""
+        self.configured.append(Oddity(kind=kind, member=path, line=line, context=context, text=text))
 
     def roots_of(self, path: str) -> frozenset[tuple[str, Context]]:
         """The functions of a module that something outside calls, as a value to compare."""
@@ -56,19 +66,20 @@ class _Gathering:
 
 def gather(contents: Contents, *, filename: str, bounds: ScanBounds, patterns: Patterns) -> Facts:
     """The facts of a distribution whose contents were read. Everything not looked at is one of `gaps`."""
-    layout = lay_out(filename, contents.sizes, contents.sides)
-    size = sum(len(raw) for path, raw in contents.sources.items() if layout.contexts[path] is not Context.UNREACHED)
+    layout = lay_out(filename, contents.sizes, contents.sides, contents.sources)
+    loader = Loader(contents, layout, dict(layout.contexts), NestedReader(contents, bounds))
+    size = sum(len(raw) for path, raw in contents.sources.items() if loader.contexts[path] is not Context.UNREACHED)
     program = Program() if size <= MAX_LINKED_BYTES else None
-    state = _Gathering(contents, layout, Meter.for_scan(bounds), dict(layout.contexts), program)
-    for module, functions in layout.entry_points.items():
-        path = layout.modules.get(module)
-        if path is not None:
-            state.roots.setdefault(path, {}).update(dict.fromkeys(functions, Context.ENTRY))
+    state = _Gathering(contents, layout, Meter.for_scan(bounds), loader.contexts, program, loader)
+    _take_configuration(state)
     try:
-        _read_startup_files(state)
-        for _ in range(MAX_ROUNDS):
+        for number in range(MAX_ROUNDS + bounds.max_nesting):
+            _read_startup_files(state)
             _read_modules(state)
-            if not _follow_across_modules(state):
+            _read_scripts(state)
+            called = number + 1 < MAX_ROUNDS and _follow_across_modules(state)
+            loaded = [state.loader.follow(harvest) for harvest in list(state.harvests.values())]
+            if not called and not any(loaded):
                 break
     except StepsExceeded:
         contents.gap(f"expected at most {bounds.max_steps} steps of evaluation, got more")
@@ -89,27 +100,72 @@ def gather(contents: Contents, *, filename: str, bounds: ScanBounds, patterns: P
         calls=calls,
         layers=layers,
         hits=tuple(hits),
-        oddities=tuple(oddity for found in state.oddities.values() for oddity in found),
+        oddities=(*state.configured, *(oddity for found in state.oddities.values() for oddity in found)),
+        executables=contents.executables,
         gaps=tuple(contents.gaps),
     )
 
 
+def _take_configuration(state: _Gathering) -> None:
+    """What the files of a distribution say that others call, install and require."""
+    layout = state.layout
+    for module, functions in layout.entry_points.items():
+        path = layout.modules.get(module)
+        if path is not None:
+            state.roots.setdefault(path, {}).update(dict.fromkeys(functions, Context.ENTRY))
+    for path, functions_called in layout.build.calls.items():
+        state.roots.setdefault(path, {}).update(dict.fromkeys(sorted(functions_called), Context.INSTALL))
+    for path, line, text in layout.build.foreign:
+        state.configured.append(
+            Oddity(kind="build-requirement", member=path, line=line, context=Context.INSTALL, text=text)
+        )
+    for name in sorted(layout.build.archives):
+        state.loader.reach_named(name, Context.INSTALL)
+    for path, line, command in layout.commands:
+        state.configured.append(
+            Oddity(kind="command-name", member=path, line=line, context=Context.ENTRY, text=command)
+        )
+
+
 def _read_startup_files(state: _Gathering) -> None:
-    for path, raw in state.contents.sides.items():
-        lower = path.lower()
+    for path in state.loader.startup_files:
+        if path in state.members:
+            continue
+        raw, lower = state.contents.sides.get(path, b""), path.lower()
         if lower.endswith(".pth"):
             state.members[path] = Member(path=path, size=len(raw), context=Context.STARTUP, kind="pth")
             harvest = state.harvests.setdefault(path, Harvest(path))
             for number, line in startup_code(path, raw):
                 _read_line(state, path, number, line, harvest)
             state.oddities[path] = list(find_oddities(path, raw.decode("utf-8", "replace"), Context.STARTUP))
-        elif (lower.endswith(".start") and not state.layout.is_wheel) or (lower.endswith(".start") and "/" not in path):
+        elif not state.layout.is_wheel or is_at_site(path.rpartition(INSIDE)[2]):
             state.members[path] = Member(path=path, size=len(raw), context=Context.STARTUP, kind="start")
             for module, function in startup_calls(raw):
                 source = state.layout.modules.get(module)
                 if source is not None:
                     _promote(state, source, Context.STARTUP)
                     state.roots.setdefault(source, {})[function] = Context.STARTUP
+
+
+def _read_scripts(state: _Gathering) -> None:
+    for path, context in list(state.loader.scripts.items()):
+        known = state.members.get(path)
+        raw = state.contents.sides[path]
+        language = language_of(path, raw)
+        if language is None or (known is not None and known.context is context):
+            continue
+        state.members[path] = Member(path=path, size=len(raw), context=context, kind="script")
+        reader = _reader(state, path, "", is_package=False)
+        state.harvests[path] = reader.harvest
+        read_script(reader, language, raw, context)
+        _follow_scripts(state, reader.harvest)
+    for path in state.loader.compiled:
+        if path not in state.members:
+            raw = state.contents.sides[path]
+            state.members[path] = Member(path=path, size=len(raw), context=Context.IMPORT, kind="compiled")
+            reader = _reader(state, path, "", is_package=False)
+            state.harvests[path] = reader.harvest
+            read_compiled(reader, raw, Context.IMPORT)
 
 
 def _read_line(state: _Gathering, path: str, number: int, line: str, harvest: Harvest) -> None:
@@ -119,6 +175,7 @@ def _read_line(state: _Gathering, path: str, number: int, line: str, harvest: Ha
     for statement in parsed.tree.body:
         ast.increment_lineno(statement, number - 1)
     reader = _reader(state, path, "", is_package=False)
+    reader.steps(STEPS_OF_LINE)
     reader.harvest = harvest
     reader.read(parsed.tree, Context.STARTUP, {})
     _follow_imports(state, harvest)
@@ -166,7 +223,7 @@ def _read_in_order(state: _Gathering, path: str) -> None:
 def _imports_of(state: _Gathering, path: str) -> list[LocalImport]:
     found = state.imports.get(path)
     if found is None:
-        module = state.layout.module_of(path)
+        module = state.loader.module_of(path)
         package = module if path.endswith("__init__.py") else module.rpartition(".")[0]
         found = state.imports[path] = local_imports(state.contents.sources[path], package, state.layout.modules)
     return found
@@ -188,7 +245,10 @@ def _read_module(state: _Gathering, path: str) -> None:
         path=path, size=len(raw), context=context, kind="python", parsed=parsed.tree is not None and parsed.whole
     )
     state.oddities[path] = list(find_oddities(path, parsed.text, context))
-    module = state.layout.module_of(path)
+    if path in state.contents.encodings:
+        encoding = state.contents.encodings[path]
+        state.oddities[path].append(Oddity(kind="odd-encoding", member=path, line=1, context=context, text=encoding))
+    module = state.loader.module_of(path)
     reader = _reader(state, path, module, is_package=path.endswith("__init__.py"))
     known = state.harvests.get(path)
     if known is not None and state.program is not None:
@@ -197,7 +257,8 @@ def _read_module(state: _Gathering, path: str) -> None:
     if parsed.tree is None:
         return
     if state.program is not None:
-        state.program.exports[module] = reader.names
+        for name in (module, *state.loader.other_names.get(path, ())):
+            state.program.exports[name] = reader.names
     try:
         reader.read(parsed.tree, context, roots)
     except RecursionError:
@@ -212,33 +273,13 @@ def _reader(state: _Gathering, path: str, module: str, *, is_package: bool) -> M
         module,
         is_package=is_package,
         meter=state.meter,
-        read_member=_member_finder(state.contents, state.layout.root, path),
+        read_member=partial(state.loader.read_member, near=path),
         program=state.program,
     )
 
 
-def _member_finder(contents: Contents, root: str, path: str) -> Callable[[str], bytes | None]:
-    folder = path.rpartition("/")[0]
-
-    def find(wanted: str) -> bytes | None:
-        name = wanted.replace("\\", "/").lstrip("./\N{HORIZONTAL ELLIPSIS}")
-        for candidate in (f"{folder}/{name}" if folder else name, f"{root}{name}", name):
-            found = contents.sides.get(candidate) or contents.sources.get(candidate)
-            if found is not None:
-                return found
-        tail = "/" + name.rpartition("/")[2]
-        return next(
-            (raw for other, raw in contents.sides.items() if len(tail) > 3 and f"/{other}".endswith(tail)), None
-        )
-
-    return find
-
-
 def _promote(state: _Gathering, path: str, context: Context) -> bool:
-    if _STRENGTH[context] <= _STRENGTH[state.contexts[path]]:
-        return False
-    state.contexts[path] = context
-    return True
+    return state.loader.promote(path, context)
 
 
 def _follow_imports(state: _Gathering, harvest: Harvest) -> None:
@@ -276,7 +317,7 @@ def _follow_across_modules(state: _Gathering) -> bool:
             if path is None or path == harvest.member:
                 continue
             known = state.roots.setdefault(path, {})
-            if function not in known or _STRENGTH[context] > _STRENGTH[known[function]]:
+            if function not in known or STRENGTH[context] > STRENGTH[known[function]]:
                 known[function] = context
                 news = True
     return news
@@ -289,6 +330,8 @@ def _pattern_hits(state: _Gathering, layers: tuple[Layer, ...], patterns: Patter
             if state.contexts[path] is Context.UNREACHED:
                 continue
             hits.extend(patterns.hits(path, raw, state.contexts[path]))
+        for path, context in state.loader.scripts.items():
+            hits.extend(patterns.hits(path, state.contents.sides[path], context))
         for layer in layers:
             hits.extend(
                 patterns.hits(

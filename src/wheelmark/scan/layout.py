@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from wheelmark.scan.build_config import BuildCode, build_code
 from wheelmark.scan.report import Context
 from wheelmark.scan.values import words
 
@@ -30,8 +30,16 @@ _NATIVE_MAGIC = (
     b"\xca\xfe\xba\xbe",
 )
 _ENTRY_POINT = re.compile(r"^\s*[^=#\[\s][^=]*=\s*([\w.]+)\s*:\s*([\w.]+)")
-
-MAX_PTH_LINES = 200
+# Where the interpreter looks for start-up files, as a wheel writes it.
+_AT_SITE = re.compile(r"([^/]+\.data/(purelib|platlib)/|.*/(site|dist)-packages/)?[^/]+")
+# Commands that people type without a thought, and that no distribution of another name installs.
+KNOWN_COMMANDS = words(
+    "sudo su doas login passwd ls cat ps cp mv rm cd kill top ssh scp sftp ssh-add ssh-agent gpg curl wget git bash "
+    "sh zsh dash python python2 python3 py pip pip3 systemctl crontab docker kubectl ifconfig whoami env "
+    "which chmod chown"
+)
+_INSTALLED_PROGRAM = re.compile(r"[^/]+\.data/scripts/[^/]+$")
+_NOTHING: Mapping[str, bytes] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +49,30 @@ class Layout:
     is_wheel: bool
     is_pure: bool
     root: str  # the folder that an sdist wraps everything in, with its slash; "" for a wheel
-    modules: Mapping[str, str]  # dotted module name -> path
+    modules: dict[str, str]  # dotted module name -> path; those of archives that code opens come later
     contexts: Mapping[str, Context]  # path of a Python file -> when its body runs
     apart: frozenset[str]  # tests, documentation and examples
     entry_points: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # module -> functions of console scripts
+    build: BuildCode = field(default_factory=BuildCode)
+    commands: tuple[tuple[str, int, str], ...] = ()  # installed under a known name: file, line, name
+
+    def context_of_program(self, path: str) -> Context:
+        """When a program runs that is no module by its name: when somebody starts it, or never, as far as is known."""
+        return Context.ENTRY if self.is_wheel and _INSTALLED_PROGRAM.match(path) else Context.UNREACHED
+
+    def is_apart(self, path: str) -> bool:
+        """True for a file in a folder of tests, documentation or examples."""
+        return _is_apart(path.removeprefix(self.root), is_wheel=self.is_wheel)
 
     def module_of(self, path: str) -> str:
         """The dotted name that a Python file is imported by."""
         return _module_name(path, self.root)
+
+
+def is_pure(filename: str) -> bool:
+    """True for a distribution that is for any platform, by its name: an sdist, or a wheel that says so."""
+    name = filename.lower()
+    return not name.endswith(".whl") or name.removesuffix(".whl").endswith("-any")
 
 
 def is_python(path: str) -> bool:
@@ -63,20 +87,30 @@ def is_native(head: bytes) -> bool:
     return head.startswith(_NATIVE_MAGIC)
 
 
-def lay_out(filename: str, paths: Iterable[str], texts: Mapping[str, bytes]) -> Layout:
+def lay_out(
+    filename: str, paths: Iterable[str], texts: Mapping[str, bytes], sources: Mapping[str, bytes] = _NOTHING
+) -> Layout:
     """Say when each Python file of a distribution runs. `texts` has the bytes of the small text files by path."""
     everything = list(paths)
     is_wheel = filename.lower().endswith(".whl")
     root = "" if is_wheel else _root_of(everything)
-    sources = [path for path in everything if is_python(path)]
-    apart = frozenset(path for path in sources if _is_apart(path.removeprefix(root), is_wheel=is_wheel))
-    if len(apart) == len([path for path in sources if path.removeprefix(root) not in _BUILD_FILES]):
+    python = [path for path in everything if is_python(path)]
+    apart = frozenset(path for path in python if _is_apart(path.removeprefix(root), is_wheel=is_wheel))
+    if len(apart) == len([path for path in python if path.removeprefix(root) not in _BUILD_FILES]):
         apart = frozenset()  # a distribution that is nothing but "tests" is imported under that name
-    modules = {_module_name(path, root): path for path in reversed(sources)}
-    hooks = set() if is_wheel else _build_modules(texts.get(f"{root}pyproject.toml", b""), root, modules)
-    contexts = {path: _context(path, root, is_wheel, path in apart, path in hooks) for path in sources}
-    is_pure = not is_wheel or filename.lower().removesuffix(".whl").endswith("-any")
-    return Layout(is_wheel, is_pure, root, modules, contexts, apart, _entry_points(texts) if is_wheel else {})
+    modules = {_module_name(path, root): path for path in reversed(python)}
+    build = BuildCode() if is_wheel else build_code(root, modules, texts, sources)
+    for module, path in build.aliases.items():
+        modules.setdefault(module, path)
+    contexts = {path: _context(path, root, is_wheel, path in apart, path in build.imported) for path in python}
+    entry_points = _entry_points(texts) if is_wheel else {}
+    commands = tuple(_commands(texts, everything)) if is_wheel else ()
+    return Layout(is_wheel, is_pure(filename), root, modules, contexts, apart, entry_points, build, commands)
+
+
+def is_at_site(path: str) -> bool:
+    """True for a file that a wheel puts beside the installed packages, where the interpreter starts files from."""
+    return _AT_SITE.fullmatch(path) is not None
 
 
 def startup_code(path: str, raw: bytes) -> list[tuple[int, str]]:
@@ -84,18 +118,14 @@ def startup_code(path: str, raw: bytes) -> list[tuple[int, str]]:
 
     Source: documentation of the `site` module: a line that starts with `import` and a blank is executed.
     """
-    lines = raw.decode("utf-8", "replace").splitlines()
-    return [
-        (number, line)
-        for number, line in enumerate(lines[:MAX_PTH_LINES], 1)
-        if line.startswith(("import ", "import\t"))
-    ]
+    lines = raw.decode("utf-8-sig", "replace").splitlines()
+    return [(number, line) for number, line in enumerate(lines, 1) if line.startswith(("import ", "import\t"))]
 
 
 def startup_calls(raw: bytes) -> list[tuple[str, str]]:
     """The functions that a `.start` file has called at start-up, as (module, path in the module). Source: PEP 829."""
     found: list[tuple[str, str]] = []
-    for line in raw.decode("utf-8", "replace").splitlines()[:MAX_PTH_LINES]:
+    for line in raw.decode("utf-8-sig", "replace").splitlines():
         module, colon, function = line.partition("#")[0].strip().partition(":")
         if colon:
             found.append((module.strip(), function.strip()))
@@ -112,6 +142,9 @@ def _module_name(path: str, root: str) -> str:
     parts = inner.split("/")
     if len(parts) > 2 and parts[0].endswith(".data") and parts[1] in {"purelib", "platlib"}:
         parts = parts[2:]
+    for folder in ("site-packages", "dist-packages"):
+        if folder in parts[:-1]:
+            parts = parts[parts.index(folder) + 1 :]
     if parts[0] in {"src", "lib", "python"} and len(parts) > 1:
         parts = parts[1:]
     if parts[-1] == "__init__" and len(parts) > 1:
@@ -132,54 +165,13 @@ def _context(path: str, root: str, is_wheel: bool, is_apart: bool, is_hook: bool
     inner = path.removeprefix(root)
     if is_hook or (not is_wheel and inner in _BUILD_FILES):
         return Context.INSTALL
-    if inner in _STARTUP_MODULES:
+    if inner.rpartition("/")[2] in _STARTUP_MODULES and is_at_site(inner):
         return Context.STARTUP
     if is_apart:
         return Context.UNREACHED
     if inner.endswith("__main__.py") or inner.startswith("tools/") or _PROGRAM_FOLDERS & set(inner.split("/")[:-1]):
         return Context.ENTRY  # until something is found to import it
     return Context.IMPORT
-
-
-def _build_modules(pyproject: bytes, root: str, modules: Mapping[str, str]) -> set[str]:
-    """Files that a build front end imports: an in-tree backend, build hooks of hatchling and PDM. Source: PEP 517."""
-    try:
-        document = tomllib.loads(pyproject.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError):
-        return set()
-    found: set[str] = set()
-    system = document.get("build-system")
-    if (
-        isinstance(system, dict)
-        and isinstance(system.get("backend-path"), list)
-        and isinstance(system.get("build-backend"), str)
-    ):
-        name = system["build-backend"].partition(":")[0].replace(".", "/")
-        for folder in system["backend-path"]:
-            prefix = f"{root}{str(folder).strip('./')}/" if str(folder).strip("./") else root
-            found |= {f"{prefix}{name}.py", f"{prefix}{name}/__init__.py"}
-    _custom_hooks(document.get("tool"), root, found)
-    return {path for path in modules.values() if path in found}
-
-
-def _custom_hooks(tool: object, root: str, found: set[str]) -> None:
-    waiting, visited = [tool], 0
-    while waiting and visited < 2000:
-        visited += 1
-        table = waiting.pop()
-        if not isinstance(table, dict):
-            continue
-        for key, value in table.items():
-            if (
-                key in {"custom", "build", "path", "script", "custom-hook"}
-                and isinstance(value, str)
-                and value.endswith(".py")
-            ):
-                found.add(f"{root}{value.removeprefix('./')}")
-            elif key == "custom" and isinstance(value, dict) and isinstance(value.get("path"), str):
-                found.add(f"{root}{value['path']}")
-            elif isinstance(value, dict):
-                waiting.append(value)
 
 
 def _entry_points(texts: Mapping[str, bytes]) -> dict[str, tuple[str, ...]]:
@@ -193,4 +185,21 @@ def _entry_points(texts: Mapping[str, bytes]) -> dict[str, tuple[str, ...]]:
     return found
 
 
-__all__ = ["Layout", "is_native", "is_python", "lay_out", "startup_calls", "startup_code"]
+def _commands(texts: Mapping[str, bytes], paths: Iterable[str]) -> Iterator[tuple[str, int, str]]:
+    """The commands that a wheel installs which people know as others: the file that says so, its line, the name."""
+    for path, raw in texts.items():
+        group = ""
+        if path.endswith(".dist-info/entry_points.txt"):
+            for number, line in enumerate(raw.decode("utf-8", "replace").splitlines()[:1000], 1):
+                if line.startswith("["):
+                    group = line.strip("[] \t")
+                name = line.partition("=")[0].strip().lower().removesuffix(".exe")
+                if group in {"console_scripts", "gui_scripts"} and name in KNOWN_COMMANDS:
+                    yield path, number, name
+    for path in paths:
+        name = path.rpartition("/")[2].lower().removesuffix(".exe").removesuffix(".py")
+        if _INSTALLED_PROGRAM.match(path) and name in KNOWN_COMMANDS:
+            yield path, 0, name
+
+
+__all__ = ["Layout", "is_at_site", "is_native", "is_pure", "is_python", "lay_out", "startup_calls", "startup_code"]

@@ -10,6 +10,8 @@ from wheelmark.scan.calls import CallReader
 from wheelmark.scan.ciphers import AES_NAMES, FERNET_NAMES, aes_decrypted, fernet_decrypted
 from wheelmark.scan.compiled import Compiled, read_code, read_pickle
 from wheelmark.scan.facts import Act
+from wheelmark.scan.loading import LOADERS
+from wheelmark.scan.report import Context
 from wheelmark.scan.scopes import Site
 from wheelmark.scan.values import MAX_TEXT, NOTHING, Origin, Taint, Value, joined_origins, next_order
 from wheelmark.scan.vocabulary import ACTS, acts_of_names, canonical
@@ -206,6 +208,7 @@ def _started(reader: CallReader, site: Site) -> Value | None:
 
 def _setup(reader: CallReader, site: Site) -> Value | None:
     reader.command_classes.extend(site.keywords.get("cmdclass", NOTHING).items)
+    reader.harvest.note_load(site.keywords.get("scripts", NOTHING).text, Context.ENTRY)
     return NOTHING
 
 
@@ -250,6 +253,7 @@ ROUNDABOUT: dict[str, Callable[[CallReader, Site], Value | None]] = {
     "setuptools.setup": _setup,
     "distutils.core.setup": _setup,
     **dict.fromkeys(_STARTERS.split(), _started),
+    **LOADERS,
 }
 
 GETTERS: dict[str, Callable[[CallReader, Value, Site], Value]] = {

@@ -19,7 +19,7 @@ from wheelmark.scan.rule import Rule, RuleState
 from wheelmark.scan.rule_folder import folder_rules
 
 ENTRY_POINT_GROUP = "wheelmark.rules"
-ENGINE_VERSION = 3  # rises when facts or verdicts change without any rule's change
+ENGINE_VERSION = 4  # rises when facts or verdicts change without any rule's change
 TAKEN_TOGETHER = "taken-together"  # the id of what no rule says by itself: the model's own finding
 BUILT_IN = "built-in"
 _ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")

@@ -135,6 +135,13 @@ class Harvest:
     imports: dict[str, Context] = field(default_factory=dict)
     local_calls: dict[str, Context] = field(default_factory=dict)  # dotted name -> when it is called
     paths: WrittenPaths = field(default_factory=WrittenPaths)
+    loads: dict[str, Context] = field(default_factory=dict)  # path as the code writes it -> when it is loaded
+
+    def note_load(self, path: str, context: Context) -> None:
+        """Remember a file that is loaded, opened as an archive, or searched for modules."""
+        known = self.loads.get(path)
+        if path and (known is None or (context.automatic and not known.automatic)) and len(self.loads) < MAX_CALLS:
+            self.loads[path] = context
 
     def note_local(self, name: str, context: Context) -> None:
         """Remember a call at once of what another module of the distribution may define."""

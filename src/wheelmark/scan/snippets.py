@@ -9,7 +9,7 @@ from pathlib import Path
 from wheelmark.dist import ArchiveBroken, ArchiveTooLarge, walk_archive
 from wheelmark.scan.engine import ARCHIVE_BOUNDS
 from wheelmark.scan.report import Report
-from wheelmark.scan.source import decode_source
+from wheelmark.scan.source_encoding import decode_source
 
 MAX_LINE = 300  # characters
 MAX_MEMBER_BYTES = 8 * 1024 * 1024

@@ -6,14 +6,13 @@ Broken files, Python 2, and syntax newer than this interpreter still show most o
 from __future__ import annotations
 
 import ast
-import codecs
-import io
 import re
-import tokenize
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
+
+from wheelmark.scan.source_encoding import decode_source
 
 if TYPE_CHECKING:
     from tree_sitter import Node, Parser
@@ -31,18 +30,6 @@ class Parsed:
     tree: ast.Module | None  # None: not even a part of it parses
     text: str
     whole: bool  # False: the tree is what could be saved
-
-
-def decode_source(raw: bytes) -> str:
-    """The text of a source file as Python would decode it; undecodable bytes are replaced, never refused."""
-    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return raw.decode("utf-16", "replace")
-    try:
-        encoding, _ = tokenize.detect_encoding(io.BytesIO(raw[:4096]).readline)
-        return raw.decode(encoding, "replace")
-    except (SyntaxError, LookupError, ValueError):
-        # ValueError: some codecs replace nothing (idna), one refuses everything (undefined).
-        return raw.decode("utf-8", "replace")
 
 
 def parse_source(raw: bytes) -> Parsed:
