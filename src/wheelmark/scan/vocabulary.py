@@ -6,6 +6,7 @@ Names are canonical: `builtins.exec` is `exec`, `posix.system` is `os.system`, `
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Iterator
 from functools import lru_cache
@@ -162,6 +163,14 @@ ACTS: dict[str, Act] = {
             shutil: rmtree
             os: remove unlink rmdir
         """),
+        Act.COPY: names_of("""
+            pyperclip: copy
+            clipboard: copy
+            pandas.io.clipboard: copy
+            win32clipboard: SetClipboardData SetClipboardText
+            tkinter.Tk(): clipboard_append
+            ctypes.windll.user32: SetClipboardData
+        """),
         Act.INSTALL: names_of("""
             pip: main
             pip._internal: main
@@ -195,6 +204,10 @@ _ALIASES = (
     ("asyncio.subprocess.subprocess.", "subprocess."),
 )  # fmt: skip
 _WRAPPED = "wrap_socket()."
+# However one came to a path, what is done with it is the same.
+_PATH_STEPS = re.compile(
+    r"^pathlib\.Path(\.home|\.cwd)?\(\)(\.parents\[\]|\.parent|\.(expanduser|resolve|absolute|joinpath|with_suffix|with_name)\(\))*(?=\.)"
+)
 _EXACT_ALIASES = {
     "urllib.urlopen": "urllib.request.urlopen",
     "urllib.urlretrieve": "urllib.request.urlretrieve",
@@ -221,6 +234,8 @@ def canonical(name: str) -> str:
     if _WRAPPED in name:
         # A socket stays a socket, whatever context encrypts it.
         return f"socket.socket().{name.rpartition(_WRAPPED)[2]}"
+    if name.startswith("pathlib.Path"):
+        name = _PATH_STEPS.sub("pathlib.Path()", name, count=1)
     for old, new in _ALIASES:
         if name.startswith(old) and len(name) > len(old):
             return canonical(new + name[len(old) :]) if new != old else name
