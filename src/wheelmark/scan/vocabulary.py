@@ -143,7 +143,7 @@ ACTS: dict[str, Act] = {
             open(): write writelines
             os: write rename replace
             os.fdopen(): write
-            pathlib.Path(): write_text write_bytes
+            pathlib.Path(): write_text write_bytes rename replace
             pathlib.Path().open(): write
             tempfile.NamedTemporaryFile(): write
             tempfile.TemporaryFile(): write

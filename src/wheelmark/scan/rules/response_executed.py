@@ -21,7 +21,8 @@ def check(facts: Facts) -> Iterator[Evidence]:
             continue
         on_call = Severity.HIGH if call.act is Act.RUN_CODE and call.name == "exec" else Severity.LOW
         severity = graded(call.context, automatic=Severity.CRITICAL, entry=Severity.HIGH, on_call=on_call)
-        if call.act is Act.START_PROCESS and severity is Severity.CRITICAL:
+        received = any(origin.what.endswith((".recv", ".recvfrom")) for origin in responses)
+        if call.act is Act.START_PROCESS and severity is Severity.CRITICAL and not received:
             # A version number from a server in a command line is not yet a command from a server.
             severity = Severity.HIGH
         if severity is not None:
@@ -32,7 +33,7 @@ def check(facts: Facts) -> Iterator[Evidence]:
 
 RULE = Rule(
     id="response-executed",
-    version=1,
+    version=2,
     severity=Severity.CRITICAL,
     tactic=Tactic.COMMAND_AND_CONTROL,
     message="What a server answers is executed as code: the file does whatever that server says at that moment.",
