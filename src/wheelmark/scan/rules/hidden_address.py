@@ -25,7 +25,7 @@ def check(facts: Facts) -> Iterator[Evidence]:
         address, origins = found
         # What was computed in full stood in the file and was hidden there. What only partly came out of a decoder may
         # be a harmless address with an encoded parameter.
-        most, least = (Severity.CRITICAL, Severity.HIGH) if address.known else (Severity.HIGH, Severity.LOW)
+        most, least = (Severity.CRITICAL, Severity.CRITICAL) if address.known else (Severity.HIGH, Severity.LOW)
         severity = graded(call.context, automatic=most, entry=least, on_call=least)
         if severity is not None:
             text = f"{call.name} of {address.text[:120]}, out of {told(origins)}"
