@@ -11,6 +11,7 @@ from wheelmark.scan.computing import decodes_text
 from wheelmark.scan.folding import fold_binary, fold_method, fold_subscript, fold_unary, is_decoding_method
 from wheelmark.scan.names import MAX_NAME, NameReader
 from wheelmark.scan.scopes import Frame, Site, StepsExceeded
+from wheelmark.scan.spelling import is_reversal, is_spelled, splits_scheme
 from wheelmark.scan.values import (
     GAP,
     MAX_TEXT,
@@ -25,7 +26,6 @@ from wheelmark.scan.values import (
     words,
 )
 
-MIN_HIDDEN = 8  # characters of text that is taken to be hidden when it is reversed or spelled
 MAX_ITEMS = 1024  # elements that are kept of a display that is not constant
 _MUTATORS = words("append extend update add insert setdefault write appendleft writestr attach add_file add_embed")
 _CONSTANT_CONTAINERS = (str, bytes, bytearray, list, tuple, dict)
@@ -77,7 +77,7 @@ class ExpressionReader(NameReader):
         if left.known and right.known:
             folded = fold_binary(kind, left.constant, right.constant)
             if folded is not UNKNOWN:
-                if kind is ast.Add and _splits_scheme(left.constant, folded):
+                if kind is ast.Add and splits_scheme(left.constant, folded):
                     origins = origins | {Origin(Taint.DECODED, frame.at(node), "pieces", next_order(origins))}
                 return Value(folded, origins=origins)
         if kind is ast.Add:
@@ -167,7 +167,7 @@ class ExpressionReader(NameReader):
             folded = fold_subscript(container.constant, index.constant)
             if folded is not UNKNOWN:
                 origins = container.origins
-                if _is_reversal(container.constant, index.constant):
+                if is_reversal(container.constant, index.constant):
                     origins = origins | {Origin(Taint.DECODED, frame.at(node), "[::-1]", next_order(origins))}
                 return Value(folded, origins=origins)
         name = container.name
@@ -331,7 +331,7 @@ class ExpressionReader(NameReader):
             codec = repr(constants[0]) if constants and isinstance(constants[0], str) else ""
             decoder = Origin(Taint.DECODED, site.line, f".{method}({codec})", next_order(origins))
             origins = origins | {decoder}
-        if method == "join" and constants and _is_spelled(receiver.constant, constants[0]):
+        if method == "join" and constants and is_spelled(receiver.constant, constants[0]):
             origins = origins | {Origin(Taint.DECODED, site.line, ".join()", next_order(origins))}
         if not site.keywords and all(argument.known for argument in arguments):
             folded = fold_method(receiver.constant, method, constants, self.meter.budget)
@@ -344,24 +344,6 @@ class ExpressionReader(NameReader):
             known = [receiver.constant, *(value.text for value in site.values)]
             return Value(origins=origins, partial=" ".join(known)[:MAX_TEXT])
         return Value(origins=origins, partial=receiver.text if isinstance(receiver.constant, (str, bytes)) else "")
-
-
-def _is_reversal(constant: object, index: object) -> bool:
-    """True for `text[::-1]` of text long enough to be written backwards on purpose."""
-    is_text = isinstance(constant, (str, bytes)) and len(constant) >= MIN_HIDDEN
-    return is_text and isinstance(index, slice) and isinstance(index.step, int) and index.step < 0
-
-
-def _is_spelled(separator: object, parts: object) -> bool:
-    """True for text that is put together from single characters."""
-    if separator not in ("", b"") or not isinstance(parts, (list, tuple)) or len(parts) < MIN_HIDDEN:
-        return False
-    return all(isinstance(part, (str, bytes)) and len(part) == 1 for part in parts)
-
-
-def _splits_scheme(left: object, whole: object) -> bool:
-    """True for `"ht" + "tps://…"`: nobody breaks the word but to keep it from being found."""
-    return left in ("h", "ht", "htt") and isinstance(whole, str) and whole.startswith("http")
 
 
 def _partial(left: str, right: str) -> str:
