@@ -87,6 +87,11 @@ class CallReader(ABC):
     def element_of(self, value: Value) -> Value:
         """One unknown element of a sequence."""
 
+    @staticmethod
+    @abstractmethod
+    def items_of(value: Value) -> tuple[Value, ...]:
+        """The elements of a sequence, known or not."""
+
     @abstractmethod
     def call_function(
         self, function: Function, arguments: Sequence[Value], keywords: Mapping[str, Value], frame: Frame
@@ -119,7 +124,7 @@ class CallReader(ABC):
             self.harvest.note_local(name, site.frame.context)
         caller = CALLERS.get(name)
         if caller is not None:
-            self._follow_caller(caller, site)
+            self._follow_caller(name, caller, site)
         elif name in CAPTURE_LISTENERS:
             self._follow_listener(name, site)
         elif name in PACKING:
@@ -254,12 +259,22 @@ class CallReader(ABC):
             origins = origins | joined_origins(site.arguments)
         return Value(origins=origins, partial=site.receiver.partial)
 
-    def _follow_caller(self, caller: tuple[int, str], site: Site) -> None:
+    def _follow_caller(self, name: str, caller: tuple[int, str], site: Site) -> None:
         position, keyword = caller
         target = site.keywords.get(keyword) or site.argument(position, keyword)
         if target.name.startswith("@") or act_of(target.name) is not None:
-            given = [self.element_of(argument) for argument in site.arguments[position + 1 :]]
+            given = self._given(name, position, site)
             self.apply(target, Site(given, {}, site.line, site.frame, target.hidden))
+
+    def _given(self, name: str, position: int, site: Site) -> list[Value]:
+        """What a caller of functions hands on: a tuple of arguments, elements one by one, or what follows."""
+        if name.startswith(("threading.", "multiprocessing.Process", "_thread.", "thread.")):
+            after = 2 if name.startswith("threading.Thread") or "Process" in name else 1
+            return list(self.items_of(site.argument(position + after, "args")))
+        following = site.arguments[position + 1 :]
+        if name.endswith(("map", "filter", "reduce")):
+            return [self.element_of(argument) for argument in following]
+        return following
 
     def _follow_listener(self, name: str, site: Site) -> None:
         """Callbacks that get what is typed: each is called with it."""
@@ -317,6 +332,8 @@ class CallReader(ABC):
             command = site.argument(0, "args").text[:MAX_SHOWN]
             kind = Taint.HOST if IDENTITY_COMMAND.search(command) else Taint.OUTPUT
             found.add(Origin(kind, site.line, command or name))
+        if name in self.program.patched:
+            found.add(Origin(Taint.KEY, site.line, f"private_key of {name}"))
         computed = name == "chr" and bool(site.arguments) and not site.arguments[0].known
         if computed or decodes(name, [argument.constant for argument in site.arguments]):
             found.add(Origin(Taint.DECODED, site.line, name, next_order(joined_origins(site.values))))

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from wheelmark.scan.values import GAP
+
 MAX_COMMAND = 100_000  # characters that are read of one command line
 MAX_PARTS = 20
 
@@ -23,6 +25,7 @@ _TARGETS = (
     re.compile(rf"""(?i)(?:-urlcache\b.*?|/transfer\b.*?){_ADDRESS}["']?\s+["']?([^\s"'|&;]+)"""),
     re.compile(r"""(?i)\s-\w*o["']?\s+["']?([^\s"'|&;]+)"""),
 )
+_COMPUTED = re.compile(rf"(?<=[\s'\"]){GAP}")  # an address of which nothing is known
 _REMOTE_NAME = re.compile(r"(?i)\bcurl\b[^|;]*\s(?:-\w*O\w*|--remote-name\S*)|\bwget\b(?!.*\s-\w*O)")
 _UNPACKED = re.compile(r"""(?i)\btar\b[^|&;]*\s["']*([^\s"']+)["']*\s+-C\s+["']*([^\s"']+)""")
 _PYTHON = re.compile(
@@ -50,7 +53,7 @@ def fetched_files(command: str) -> list[tuple[str, str]]:
     command = command[:MAX_COMMAND]
     if not _FETCHER.search(command):
         return []
-    address = _URL.search(command)
+    address = _URL.search(command) or _COMPUTED.search(command)
     if address is None:
         return []
     found: list[tuple[str, str]] = []

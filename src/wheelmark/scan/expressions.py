@@ -11,6 +11,7 @@ from wheelmark.scan.computing import decodes_text
 from wheelmark.scan.folding import fold_binary, fold_method, fold_subscript, fold_unary, is_decoding_method
 from wheelmark.scan.names import MAX_NAME, NameReader
 from wheelmark.scan.scopes import Frame, Site, StepsExceeded
+from wheelmark.scan.spelling import is_reversal, is_spelled, splits_scheme
 from wheelmark.scan.values import (
     GAP,
     MAX_TEXT,
@@ -76,6 +77,8 @@ class ExpressionReader(NameReader):
         if left.known and right.known:
             folded = fold_binary(kind, left.constant, right.constant)
             if folded is not UNKNOWN:
+                if kind is ast.Add and splits_scheme(left.constant, folded):
+                    origins = origins | {Origin(Taint.DECODED, frame.at(node), "pieces", next_order(origins))}
                 return Value(folded, origins=origins)
         if kind is ast.Add:
             items = (*self.items_of(left), *self.items_of(right))
@@ -163,7 +166,10 @@ class ExpressionReader(NameReader):
         if container.known and index.known:
             folded = fold_subscript(container.constant, index.constant)
             if folded is not UNKNOWN:
-                return Value(folded, origins=container.origins)
+                origins = container.origins
+                if is_reversal(container.constant, index.constant):
+                    origins = origins | {Origin(Taint.DECODED, frame.at(node), "[::-1]", next_order(origins))}
+                return Value(folded, origins=origins)
         name = container.name
         if name == "os.environ":
             return self.environment_variable(index, frame.at(node))
@@ -325,6 +331,8 @@ class ExpressionReader(NameReader):
             codec = repr(constants[0]) if constants and isinstance(constants[0], str) else ""
             decoder = Origin(Taint.DECODED, site.line, f".{method}({codec})", next_order(origins))
             origins = origins | {decoder}
+        if method == "join" and constants and is_spelled(receiver.constant, constants[0]):
+            origins = origins | {Origin(Taint.DECODED, site.line, ".join()", next_order(origins))}
         if not site.keywords and all(argument.known for argument in arguments):
             folded = fold_method(receiver.constant, method, constants, self.meter.budget)
             if folded is not UNKNOWN:

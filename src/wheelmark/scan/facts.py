@@ -27,6 +27,7 @@ class Act(StrEnum):
     REGISTER = "write the registry"
     DELETE = "delete files"
     INSTALL = "install a distribution"
+    COPY = "write to the clipboard"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,6 +48,7 @@ _GETS = {
     Act.REGISTER: "goes into the registry",
     Act.DELETE: "says what is deleted",
     Act.INSTALL: "is installed",
+    Act.COPY: "goes to the clipboard",
 }
 _TEXTS = {
     "line": "a line is very long",

@@ -50,7 +50,10 @@ class FunctionReader(ExpressionReader):
             found: Value = function.home.call_function(function, arguments, keywords, elsewhere)
             return found
         bounds = self.meter.bounds
-        key = _informed if frame.context.automatic else _plain
+        if function.decodes is None:
+            function.decodes = decodes_text(function.node)
+        # What a decoder gives depends on every letter, wherever it is called.
+        key = _exact if function.decodes else _informed if frame.context.automatic else _plain
         signature = (
             frame.context,
             tuple(map(key, arguments)),
@@ -89,8 +92,6 @@ class FunctionReader(ExpressionReader):
     ) -> Value | None:
         """What a decoder that is written in Python gives for constants; None where it is none, or not computed."""
         given = [*arguments, *keywords.values()]
-        if function.decodes is None:
-            function.decodes = decodes_text(function.node)
         if not function.decodes:
             return None
         if function.owner and given and not given[0].known:
@@ -200,6 +201,11 @@ def _unknown_argument(name: str, line: int) -> Value:
     if SECRET_PARAMETER.match(name):
         return Value(partial=f"{GAP}{name}{GAP}", origins=frozenset([Origin(Taint.KEY, line, name)]))
     return Value(partial=f"{GAP}{name}{GAP}")
+
+
+def _exact(value: Value) -> object:
+    constant = value.constant if isinstance(value.constant, (str, bytes)) else value.text[:MAX_SIGNATURE_TEXT]
+    return (value.name, value.origins, constant)
 
 
 def _informed(value: Value) -> object:

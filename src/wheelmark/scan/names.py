@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from wheelmark.scan.calls import CallReader
 from wheelmark.scan.computing import Computer
 from wheelmark.scan.roundabout import GETTERS, ROUNDABOUT
-from wheelmark.scan.scopes import ClassRecord, Frame, Function, Harvest, Meter, Program, ReadMember, StepsExceeded
-from wheelmark.scan.taints import HOST_VARIABLES, SECRET_VARIABLE
+from wheelmark.scan.scopes import ClassRecord, Frame, Function, Harvest, Meter, Program, ReadMember, Site, StepsExceeded
+from wheelmark.scan.taints import HOST_VARIABLES, KEY_CLASS, SECRET_VARIABLE
 from wheelmark.scan.values import MAX_TEXT, NOTHING, Origin, Taint, Value, joined_origins
 from wheelmark.scan.vocabulary import STANDARD_CONSTANTS, canonical
 
@@ -119,8 +119,16 @@ class NameReader(CallReader):
             if record is not None:
                 old = record.attributes.get(target.attr, NOTHING)
                 record.attributes[target.attr] = value.with_origins(old.origins)
+            elif value.name in self.functions and KEY_CLASS.search(receiver.name):
+                self._patched(f"{receiver.name}.{target.attr}", value, frame, frame.at(target))
         elif isinstance(target, ast.Subscript):
             self._assign_item(target, value, frame)
+
+    def _patched(self, name: str, function: Value, frame: Frame, line: int) -> None:
+        """A function put in the place of a method of a class of keys: from now on it gets every key that is made."""
+        self.program.patched.add(name)
+        key = Value(origins=frozenset([Origin(Taint.KEY, line, f"private_key of {name}")]))
+        self.apply(function, Site([key, key], {}, line, frame))
 
     def _unpack(self, target: ast.Tuple | ast.List, value: Value, frame: Frame) -> None:
         parts: Sequence[Value] = ()

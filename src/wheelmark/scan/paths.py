@@ -14,6 +14,7 @@ PROGRAM_SUFFIXES = (
     *(".py", ".pyw", ".sh", ".bat", ".cmd", ".vbs", ".vbe", ".ps1", ".hta", ".js", ".jar", ".lnk"),
     *(".exe", ".scr", ".com", ".msi", ".dll", ".elf", ".bin", ".so", ".app", ".appimage", ".pyz"),
 )
+MIN_STARTED = 3  # characters of the name of a program that is started from the folder where it lies
 SCRIPT_SUFFIXES = (".py", ".pyw", ".sh", ".bat", ".cmd", ".vbs", ".ps1", ".hta")
 
 
@@ -69,6 +70,8 @@ def _names(text: str, path: str) -> bool:
     name = path.replace("\\", "/").rpartition("/")[2]
     if GAP in name or name == path:
         return False
+    if len(name) >= MIN_STARTED and f"./{name}" in text:
+        return True
     enough = name.lower().endswith(PROGRAM_SUFFIXES) if "." in name else len(name) >= MIN_NAME
     return enough and _holds(text, name)
 

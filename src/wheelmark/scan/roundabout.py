@@ -90,6 +90,18 @@ def _open(reader: CallReader, site: Site) -> Value | None:
     return Value(name="open()", partial=path, origins=origins)
 
 
+def _path_read(name: str) -> Callable[[CallReader, Site], Value | None]:
+    """`Path(…).read_text()`: the same as `open(…).read()`."""
+
+    def read(reader: CallReader, site: Site) -> Value | None:
+        reader.record(name, Act.READ, site)
+        file = site.receiver
+        origins = file.origins | file_origins(file, site.line) | reader.harvest.paths.contents_of(file)
+        return Value(name=f"{name}()", partial=file.text, origins=origins)
+
+    return read
+
+
 def _map(reader: CallReader, site: Site) -> Value | None:
     if len(site.arguments) != 2:
         return None
@@ -238,6 +250,7 @@ ROUNDABOUT: dict[str, Callable[[CallReader, Site], Value | None]] = {
     "locals": _globals,
     "os.getenv": _getenv,
     "open": _open,
+    **{name: _path_read(name) for name in ("pathlib.Path().read_text", "pathlib.Path().read_bytes")},
     "map": _map,
     "functools.partial": _partial,
     "functools.reduce": _reduce,

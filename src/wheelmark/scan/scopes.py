@@ -109,6 +109,7 @@ class Program:
     classes: dict[str, ClassRecord] = field(default_factory=dict)
     exports: dict[str, dict[str, Value]] = field(default_factory=dict)  # dotted module name -> its names
     paths: WrittenPaths = field(default_factory=WrittenPaths)
+    patched: set[str] = field(default_factory=set)  # methods of classes of keys that were replaced
     readers: int = 0  # makes the keys of functions and classes unique
 
     def exported(self, module: str, name: str) -> Value | None:

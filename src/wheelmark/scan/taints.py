@@ -66,6 +66,8 @@ SECRET_PARAMETER = re.compile(
     r"(?i)^_*(priv(ate)?_?key(_\w+)?|\w*_priv(ate)?_?key|pk_hex|mnemonics?|\w*mnemonic\w*|seed_?(phrase|words)|"
     r"wallet_?(seed|key)|secret_?(access_)?key|access_?key_?secret|keypair|passphrase)$"
 )
+# Classes of other distributions whose instances are keys.
+KEY_CLASS = re.compile(r"\.(\w*Key_?[pP]air|(Local)?Account|SigningKey|(\w+)?PrivateKey|Mnemonic|HDWallet)(\(\))?$")
 HOST_VARIABLES = frozenset({"USER", "USERNAME", "COMPUTERNAME", "HOSTNAME", "LOGNAME", "USERDOMAIN"})
 ADDRESS_SERVICE = re.compile(
     r"(?i)(api\d*\.ipify\.org|ifconfig\.(me|co|io)|ipinfo\.io|ip-api\.com|icanhazip|checkip\.|ident\.me|ipapi\.co|"
@@ -118,7 +120,9 @@ _TEXT_CODECS = ("utf", "ascii", "latin", "iso", "cp1", "mbcs")
 
 def decodes(name: str, arguments: Sequence[object]) -> bool:
     """True when `name` decodes or decompresses; turning bytes into text by a character set is no decoding."""
-    if not name.startswith(_DECODER_PREFIXES) or not any(word in name for word in _DECODING_WORDS):
+    # What an encoder gave is turned into text as often as what a decoder gave, and hides nothing.
+    told = name.removesuffix("().decode")
+    if not told.startswith(_DECODER_PREFIXES) or not any(word in told for word in _DECODING_WORDS):
         return False
     if name == "codecs.decode":
         codec = arguments[1] if len(arguments) > 1 else "utf-8"

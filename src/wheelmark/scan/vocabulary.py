@@ -6,6 +6,7 @@ Names are canonical: `builtins.exec` is `exec`, `posix.system` is `os.system`, `
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Iterator
 from functools import lru_cache
@@ -142,7 +143,7 @@ ACTS: dict[str, Act] = {
             open(): write writelines
             os: write rename replace
             os.fdopen(): write
-            pathlib.Path(): write_text write_bytes
+            pathlib.Path(): write_text write_bytes rename replace
             pathlib.Path().open(): write
             tempfile.NamedTemporaryFile(): write
             tempfile.TemporaryFile(): write
@@ -161,6 +162,14 @@ ACTS: dict[str, Act] = {
         Act.DELETE: names_of("""
             shutil: rmtree
             os: remove unlink rmdir
+        """),
+        Act.COPY: names_of("""
+            pyperclip: copy
+            clipboard: copy
+            pandas.io.clipboard: copy
+            win32clipboard: SetClipboardData SetClipboardText
+            tkinter.Tk(): clipboard_append
+            ctypes.windll.user32: SetClipboardData
         """),
         Act.INSTALL: names_of("""
             pip: main
@@ -195,6 +204,10 @@ _ALIASES = (
     ("asyncio.subprocess.subprocess.", "subprocess."),
 )  # fmt: skip
 _WRAPPED = "wrap_socket()."
+# However one came to a path, what is done with it is the same.
+_PATH_STEPS = re.compile(
+    r"^pathlib\.Path(\.home|\.cwd)?\(\)(\.parents\[\]|\.parent|\.(expanduser|resolve|absolute|joinpath|with_suffix|with_name)\(\))*(?=\.)"
+)
 _EXACT_ALIASES = {
     "urllib.urlopen": "urllib.request.urlopen",
     "urllib.urlretrieve": "urllib.request.urlretrieve",
@@ -221,6 +234,8 @@ def canonical(name: str) -> str:
     if _WRAPPED in name:
         # A socket stays a socket, whatever context encrypts it.
         return f"socket.socket().{name.rpartition(_WRAPPED)[2]}"
+    if name.startswith("pathlib.Path"):
+        name = _PATH_STEPS.sub("pathlib.Path()", name, count=1)
     for old, new in _ALIASES:
         if name.startswith(old) and len(name) > len(old):
             return canonical(new + name[len(old) :]) if new != old else name

@@ -21,6 +21,7 @@ WRITERS = frozenset(
     }
 )
 _MOVERS = frozenset({"shutil.move", "shutil.copy", "shutil.copy2", "shutil.copyfile", "os.rename", "os.replace"})
+_OWN_MOVERS = frozenset({"pathlib.Path().rename", "pathlib.Path().replace"})  # what is moved is the receiver
 # What unpacks an archive: the position and keyword of the folder, when the archive is the receiver, or its own.
 _UNPACKERS: dict[str, tuple[int, str]] = {
     "zipfile.ZipFile().extractall": (0, "path"),
@@ -46,8 +47,9 @@ def note_written(paths: WrittenPaths, name: str, site: Site) -> None:
         paths.keep(site.argument(1, "fdst"), content.origins)
         if content.has(Taint.NETWORK):
             paths.drop(site.argument(1, "fdst"), Origin(Taint.NETWORK, site.line, name))
-    elif name in _MOVERS:
-        target = site.argument(1, "dst")
+    elif name in _MOVERS or name in _OWN_MOVERS:
+        target = site.argument(0, "target") if name in _OWN_MOVERS else site.argument(1, "dst")
+        content = site.receiver if name in _OWN_MOVERS else content
         origin = paths.origin_of(content)
         if origin is not None:
             paths.drop(target, origin)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from wheelmark.scan.facts import Call
+from wheelmark.scan.facts import Act, Call, Facts
 from wheelmark.scan.report import Context, Severity
 from wheelmark.scan.values import Origin
 
@@ -13,6 +13,21 @@ SHELL_DOWNLOAD = re.compile(
 )
 URL = re.compile(r"(?i)\b(https?|ftp)://[^\s'\"<>)]+")
 EXECUTABLE_NAME = re.compile(r"(?i)\.(exe|dll|scr|bat|cmd|ps1|vbs|msi|sh|elf|bin|hta|pyw|py|jar)\b")
+
+
+# Where anybody leaves a file or a text without giving a name, and machines that have none.
+_DROP = re.compile(
+    r"(?i)https?://((?!127\.|0\.|10\.|192\.168\.)\d{1,3}(\.\d{1,3}){3}|([\w-]+\.)*(pastebin\.com|paste\.ee|hastebin\.com|rentry\.co|"
+    r"paste\.rs|ghostbin\.com|discordapp\.(com|net)|transfer\.sh|file\.io|anonfiles?\.com|gofile\.io|temp\.sh|catbox\.moe|"
+    r"dropbox(usercontent)?\.com|filebin\.net|ngrok\.io|ngrok-free\.app|loca\.lt|trycloudflare\.com|repl\.co|glitch\.me|"
+    r"000webhostapp\.com|onrender\.com|herokuapp\.com))([:/]|$)"
+)
+
+
+def fetched_from_drop(facts: Facts) -> frozenset[tuple[str, int]]:
+    """The places, by member and line, that fetch from a file drop, a paste, a tunnel or a bare number."""
+    calls = facts.calls_of(Act.SEND, Act.DOWNLOAD, Act.START_PROCESS)
+    return frozenset((call.member, call.line) for call in calls if _DROP.search(call.text))
 
 
 def graded(

@@ -33,6 +33,7 @@ rule stores {
 }
 """
 _MIN_KINDS = 2
+_MANY_KINDS = 5
 
 
 def check(facts: Facts) -> Iterator[Evidence]:
@@ -47,7 +48,9 @@ def check(facts: Facts) -> Iterator[Evidence]:
         if not sends:
             continue
         first = min(sends, key=_urgency)
-        severity = graded(first.context, automatic=Severity.CRITICAL, entry=Severity.HIGH, on_call=Severity.HIGH)
+        # A tool for one browser knows some of them; who knows them all, and sends, wants whatever there is.
+        asked = Severity.CRITICAL if len(found) >= _MANY_KINDS else Severity.HIGH
+        severity = graded(first.context, automatic=Severity.CRITICAL, entry=asked, on_call=asked)
         if severity is not None:
             line = min(found.values())
             yield Evidence(
@@ -83,7 +86,7 @@ def _kind(text: str) -> str:
 
 RULE = Rule(
     id="credential-stores-read",
-    version=1,
+    version=2,
     severity=Severity.CRITICAL,
     tactic=Tactic.CREDENTIAL_ACCESS,
     message="Stores of browsers, wallets or messengers are read in a module that also sends over the network.",

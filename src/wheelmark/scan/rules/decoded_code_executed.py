@@ -34,7 +34,7 @@ def check(facts: Facts) -> Iterator[Evidence]:
 def _severity(call: Call, weak: bool) -> Severity | None:
     if call.arguments[0].known:
         # The text stands in the file and was hidden there: there is no honest reason for that.
-        return graded(call.context, automatic=Severity.CRITICAL, entry=Severity.HIGH, on_call=Severity.MEDIUM)
+        return graded(call.context, automatic=Severity.CRITICAL, entry=Severity.HIGH, on_call=Severity.HIGH)
     if weak:
         return graded(call.context, automatic=Severity.HIGH, entry=Severity.LOW, on_call=Severity.LOW)
     automatic = Severity.HIGH if call.context is Context.IMPORT and call.name == "eval" else Severity.CRITICAL
@@ -43,7 +43,7 @@ def _severity(call: Call, weak: bool) -> Severity | None:
 
 RULE = Rule(
     id="decoded-code-executed",
-    version=1,
+    version=2,
     severity=Severity.CRITICAL,
     tactic=Tactic.DEFENSE_EVASION,
     message="Text that comes out of a decoder is executed as code: what it does was meant not to be read.",

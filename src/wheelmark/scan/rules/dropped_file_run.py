@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from wheelmark.scan.facts import Act, Facts
 from wheelmark.scan.report import Severity, Tactic
 from wheelmark.scan.rule import Evidence, Rule
-from wheelmark.scan.rules._common import graded, told
+from wheelmark.scan.rules._common import fetched_from_drop, graded, told
 from wheelmark.scan.samples import Sample, Samples
 from wheelmark.scan.values import Taint
 
 
 def check(facts: Facts) -> Iterator[Evidence]:
+    drops = fetched_from_drop(facts)
     for call in facts.calls_of(Act.START_PROCESS, Act.RUN_CODE):
         paths = call.origins_of(Taint.DROPPED)
         if not paths:
@@ -20,6 +21,8 @@ def check(facts: Facts) -> Iterator[Evidence]:
         # A script of one's own text, written and started, is roundabout, but shows what it does.
         own = all(origin.what.startswith("own text") for origin in paths)
         most, least = (Severity.HIGH, Severity.LOW) if own else (Severity.CRITICAL, Severity.MEDIUM)
+        if any((call.member, origin.line) in drops for origin in paths):
+            least = most  # whoever keeps a program there does not want to be known
         severity = graded(call.context, automatic=most, entry=least, on_call=least)
         if severity is not None:
             yield Evidence.of_call(call, severity, f"{call.name}({call.text[:120]}) after {told(paths)}")
@@ -27,7 +30,7 @@ def check(facts: Facts) -> Iterator[Evidence]:
 
 RULE = Rule(
     id="dropped-file-run",
-    version=1,
+    version=2,
     severity=Severity.CRITICAL,
     tactic=Tactic.EXECUTION,
     message="A file is downloaded or decoded, written to disk and started.",

@@ -30,18 +30,18 @@ def check(facts: Facts) -> Iterator[Evidence]:
 
 
 def _severity(call: Call) -> Severity | None:
-    steals = call.origins_of(Taint.SECRET, Taint.HOST, Taint.FILE)
+    steals = call.origins_of(Taint.SECRET, Taint.HOST, Taint.FILE, Taint.CAPTURE, Taint.KEY)
     return graded(
         call.context,
         automatic=Severity.CRITICAL,
         entry=Severity.CRITICAL if steals else Severity.HIGH,
-        on_call=Severity.HIGH if steals else Severity.MEDIUM,
+        on_call=Severity.CRITICAL if steals else Severity.MEDIUM,
     )
 
 
 RULE = Rule(
     id="messenger-exfiltration",
-    version=1,
+    version=2,
     severity=Severity.CRITICAL,
     tactic=Tactic.EXFILTRATION,
     message="Something is sent to a chat channel or request catcher whose access token stands in the code.",

@@ -14,7 +14,6 @@ from wheelmark.scan.samples import Sample, Samples
 _SHELL_TEXT = re.compile(
     r"(?i)(/dev/tcp/|\bn(c|cat)\b[^|;&]*\s-(e|c)\b|mkfifo\s[^;]*;.*\bnc\b|Net\.Sockets\.TCPClient|\bsocat\b.*exec:|bash\s+-i\s*>&)"
 )
-_SHELL_PROGRAM = re.compile(r"(?i)(/bin/(ba|z|da)?sh|cmd(\.exe)?\b|powershell)")
 
 
 def check(facts: Facts) -> Iterator[Evidence]:
@@ -23,9 +22,7 @@ def check(facts: Facts) -> Iterator[Evidence]:
     for call in facts.calls_of(Act.START_PROCESS):
         text = call.text
         place = (call.member, call.scope)
-        if _SHELL_TEXT.search(text) or (
-            place in connected and (place in redirected or _wired_to_socket(call)) and _SHELL_PROGRAM.search(text)
-        ):
+        if _SHELL_TEXT.search(text) or (place in connected and (place in redirected or _wired_to_socket(call))):
             severity = graded(call.context, automatic=Severity.CRITICAL, entry=Severity.HIGH, on_call=Severity.HIGH)
         else:
             continue
@@ -41,7 +38,7 @@ def _wired_to_socket(call: Call) -> bool:
 
 RULE = Rule(
     id="reverse-shell",
-    version=1,
+    version=2,
     severity=Severity.CRITICAL,
     tactic=Tactic.COMMAND_AND_CONTROL,
     message="A shell is connected to a machine elsewhere, which then controls this one.",

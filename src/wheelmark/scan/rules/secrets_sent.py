@@ -20,7 +20,10 @@ _MIN_HOST_FACTS = 2  # one name alone is how many services tell their clients ap
 
 def check(facts: Facts) -> Iterator[Evidence]:
     for call in facts.calls_of(Act.SEND, Act.START_PROCESS):
-        origins = [origin for origin in _sent(call) if origin.taint in (Taint.SECRET, Taint.HOST)]
+        wanted = {Taint.SECRET, Taint.HOST}
+        if call.act is Act.SEND and call.context.automatic:
+            wanted.add(Taint.OUTPUT)  # what a program printed that nobody asked for
+        origins = [origin for origin in _sent(call) if origin.taint in wanted]
         if not origins or call.context is Context.UNREACHED or not _leaves(call):
             continue
         yield Evidence.of_call(call, _severity(call, origins), f"{call.name} of {told(origins)}", origins=_sent(call))
@@ -63,10 +66,10 @@ def _severity(call: Call, origins: list[Origin]) -> Severity:
 
 RULE = Rule(
     id="secrets-sent",
-    version=1,
+    version=2,
     severity=Severity.CRITICAL,
     tactic=Tactic.EXFILTRATION,
-    message="The environment, credentials, or the identity of the machine go out over the network.",
+    message="The environment, credentials, the identity of the machine or what programs print go out over the network.",
     reference="https://attack.mitre.org/techniques/T1041/",
     check=check,
     samples=Samples(
