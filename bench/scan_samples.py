@@ -130,7 +130,7 @@ def benign_samples(places: Places, *, kinds: Iterable[str] = BENIGN_KINDS) -> li
     """
     wanted = frozenset(kinds)
     found = []
-    for kind, filename, _, sha256 in _rows(places.lists / "dev-benign.tsv", 4):
+    for kind, filename, _, sha256 in benign_rows(places.lists):
         if kind in wanted:
             path = places.corpus / "benign" / kind / filename
             found.append(
@@ -241,6 +241,11 @@ def project_of(filename: str) -> str:
     """The normalized project of a wheel's or sdist's file name. Old sdists have hyphens in their project's name."""
     name = filename.partition("-")[0] if filename.endswith(".whl") else re.split(r"-(?=\d)", filename, maxsplit=1)[0]
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def benign_rows(lists: Path) -> Iterator[list[str]]:
+    """The rows of the development list: kind, file name, bytes, sha256. Raises: SamplesMissing without it."""
+    return _rows(lists / "dev-benign.tsv", 4)
 
 
 def _rows(listed: Path, columns: int) -> Iterator[list[str]]:
