@@ -93,7 +93,6 @@ class ForwardProxy(LoopbackServer):
         port: int = 0,
         tunnels: Iterable[tuple[str, int]] = (),
     ) -> None:
-        super().__init__(port=port)
         self.authority = authority
         self.incidents = incidents
         self.counters = Counters()
@@ -103,6 +102,7 @@ class ForwardProxy(LoopbackServer):
             origin: tuple(gate for gate in gates if gate.origin == origin)
             for origin in dict.fromkeys(gate.origin for gate in gates)
         }
+        super().__init__(port=port)
 
     def site(self) -> Site:
         """See `LoopbackServer.site`."""

@@ -107,7 +107,6 @@ class LoopbackServer:
             raise Unavailable(f"cannot listen on {LOOPBACK}:{port}: {error}", code="port") from error
         self.server_port: int = self._socket.getsockname()[1]
         self.url = f"http://{LOOPBACK}:{self.server_port}/"
-        self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="loopback", daemon=True)
         self._connections: set[_Connection] = set()
         self._workers = Workers(WORKERS)
@@ -117,6 +116,7 @@ class LoopbackServer:
         raise NotImplementedError
 
     def __enter__(self) -> Self:
+        self._loop = asyncio.new_event_loop()
         self._thread.start()
         return self
 

@@ -59,8 +59,8 @@ class VerifyingProxy(LoopbackServer):
         strict: bool = False,
         refreshes: Callable[[], int] = lambda: 0,
     ) -> None:
-        super().__init__(port=port)
         self.sources = sources if isinstance(sources, Sources) else Sources([Source(sources)])
+        super().__init__(port=port)
         self.incidents = incidents
         self.counters = Counters()
         self.strict = strict

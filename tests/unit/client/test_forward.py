@@ -167,6 +167,11 @@ def test_file_is_verified_though_its_page_was_never_asked_for(setup: Setup) -> N
     assert setup.incident() == "file"
 
 
+def test_what_comes_through_it_is_not_kept(setup: Setup) -> None:
+    reply = setup.ask(f"{setup.plain.origin}/files/{setup.file.sha256}/{setup.file.filename}")
+    assert (reply.status, reply.headers["Cache-Control"]) == (200, "no-store")
+
+
 def test_file_that_its_page_does_not_list_ends_the_run(setup: Setup) -> None:
     hidden = setup.repositories[0].add_wheel("demo", "2.0")  # stored, not published: as after a removal
     reply = setup.ask(f"{setup.plain.origin}/files/{hidden.sha256}/{hidden.filename}")

@@ -212,6 +212,25 @@ def test_wrong_file_never_arrives_complete(setup: Setup) -> None:
     assert worst.refused
 
 
+def test_only_what_was_verified_before_it_was_sent_may_be_kept(setup: Setup) -> None:
+    small = setup.repository.add_wheel("demo", "2.0")
+    setup.repository.publish()
+    kept = "max-age=31536000, immutable"
+    assert setup.ask(file_path(small)).headers["Cache-Control"] == kept
+    assert setup.ask(f"{file_path(small)}.metadata").headers["Cache-Control"] == kept
+    assert setup.ask(file_path(setup.file)).headers["Cache-Control"] == "no-store"  # its end was open
+
+
+def test_what_is_at_hand_is_asked_of_nobody(setup: Setup) -> None:
+    small = setup.repository.add_wheel("demo", "2.0")
+    setup.repository.publish()
+    first = [setup.ask(path).body for path in ("/simple/demo/", f"{file_path(small)}.metadata", file_path(small))]
+    setup.server.requests.clear()
+    again = [setup.ask(path).body for path in ("/simple/demo/", f"{file_path(small)}.metadata", file_path(small))]
+    assert again == first
+    assert not [path for path in setup.server.requests if not path.endswith("/timestamp.json")]
+
+
 def test_small_wrong_file_gets_an_honest_status(setup: Setup) -> None:
     small = setup.repository.add_wheel("demo", "2.0")
     setup.repository.publish()
