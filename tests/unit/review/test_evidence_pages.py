@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from html import unescape
 
 import pytest
 
@@ -83,6 +85,23 @@ def test_finding_stands_above_its_line(index: FoundedIndex) -> None:
     assert f"from={LINES_A_PAGE + 1}" in html
     assert "value_900" not in html
     assert "value_900" in page(f"/review/files/{file.pk}/code/?member=demo/__init__.py&from={LINES_A_PAGE + 1}")
+
+
+def test_finding_leads_to_its_line_in_the_whole_code(index: FoundedIndex) -> None:
+    file = held_file(source=SOURCE, findings=[a_finding(line=900, evidence="value_897")])
+    case = page(f"/review/files/{file.pk}/")
+    (query, anchor) = re.findall(rf'href="/review/files/{file.pk}/code/\?(member=[^"#]+)#([^"]+)"', case)[0]
+    code = page(f"/review/files/{file.pk}/code/?{unescape(query)}")
+    assert f'id="{anchor}"' in code
+    assert code.index(f'id="{anchor}"') < code.index("value_897")
+    assert "value_880" not in code  # ten lines above it, and not all
+
+
+def test_finding_without_a_line_to_show_leads_nowhere(index: FoundedIndex) -> None:
+    file = held_file(source=SOURCE, findings=[a_finding(member="lib.zip!/a.py", line=3)])
+    case = page(f"/review/files/{file.pk}/")
+    assert "lib.zip!/a.py:3" in case
+    assert "code/?member=lib.zip" not in case
 
 
 @pytest.mark.parametrize("first", ["0", "-4", "999999999", "x", "1" * 40])

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from django.db.models import QuerySet
 
@@ -13,9 +14,11 @@ from wheelmark.server.projects.models import File
 from wheelmark.server.projects.rules import LISTED
 from wheelmark.server.review.archives import Member, Members, lines_of
 from wheelmark.server.review.models import Scan
+from wheelmark.server.review.queries import badness
 from wheelmark.server.web.wording import Run, code_line
 
 LINES_A_PAGE = 800
+LINES_ABOVE = 10
 MAX_LINE_CHARS = 400
 MAX_OTHERS = 50
 """Files of the same project that a moderator can choose from to compare with."""
@@ -60,13 +63,12 @@ def newest_scan(file: File) -> Scan | None:
 
 def member_rows(members: Members, findings: Sequence[Mapping[str, Any]]) -> list[MemberRow]:
     """All members, those with findings first, the worst on top."""
-    order = ("critical", "high", "medium", "low", "info")
     counts = Counter(str(finding.get("member", "")) for finding in findings)
     worst: dict[str, str] = {}
-    for finding in sorted(findings, key=lambda each: _rank(order, each.get("severity"))):
+    for finding in sorted(findings, key=badness):
         worst.setdefault(str(finding.get("member", "")), str(finding.get("severity", "")))
     rows = [MemberRow(each, counts[each.path], worst.get(each.path, "")) for each in members.by_place.values()]
-    return sorted(rows, key=lambda row: (_rank(order, row.worst) if row.findings else len(order), row.member.path))
+    return sorted(rows, key=lambda row: (not row.findings, badness({"severity": row.worst}), row.member.path))
 
 
 def code_page(member: Member, findings: Sequence[Mapping[str, Any]], *, first: int) -> CodePage | None:
@@ -90,9 +92,9 @@ def code_page(member: Member, findings: Sequence[Mapping[str, Any]], *, first: i
     )
 
 
-def page_of_line(line: int) -> int:
-    """The first line of the page that shows this line a little below its top."""
-    return max(1, line - 10)
+def query_of_line(member: str, line: int) -> str:
+    """What follows `?` in the address of the code page that shows this line a little below its top, and leads to it."""
+    return f"{urlencode({'member': member, 'from': max(1, line - LINES_ABOVE)})}#line-{line}"
 
 
 def to_compare_with(file: File) -> QuerySet[File]:
@@ -119,7 +121,3 @@ def _same_platform(file: File, other: File) -> bool:
 def _line(number: int, text: str, findings: Sequence[Mapping[str, Any]]) -> CodeLine:
     evidence = str(findings[0].get("evidence", "")) if findings else ""
     return CodeLine(number, tuple(code_line(text, evidence=evidence, max_chars=MAX_LINE_CHARS)), tuple(findings))
-
-
-def _rank(order: Sequence[str], severity: object) -> int:
-    return order.index(severity) if isinstance(severity, str) and severity in order else -1

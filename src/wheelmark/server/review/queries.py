@@ -128,7 +128,7 @@ def case_view(file_id: int) -> CaseView | None:
         return None
     scans = tuple(Scan.objects.filter(file=file)[:HISTORY])
     scan = scans[0] if scans else None
-    findings = sorted(scan.findings, key=_badness) if scan else []
+    findings = sorted(scan.findings, key=badness) if scan else []
     context = ContextReport.objects.filter(scan__file=file).order_by("-pk").first()
     project = file.release.project
     uploads = File.objects.filter(uploaded_by=file.uploaded_by)
@@ -213,7 +213,7 @@ def _latest_contexts(file_ids: list[int]) -> dict[int, ContextReport]:
 def _row(
     file: File, scan: Scan | None, context: ContextReport | None = None, decision: Decision | None = None
 ) -> QueueRow:
-    findings = sorted(scan.findings, key=_badness) if scan else []
+    findings = sorted(scan.findings, key=badness) if scan else []
     told = [str(finding.get("rule", "")) for finding in findings]
     told += [finding.check_name for finding in context.findings.all() if finding.counts] if context else []
     rules = list(dict.fromkeys(told))
@@ -227,7 +227,8 @@ def _row(
     )
 
 
-def _badness(finding: Mapping[str, Any]) -> int:
+def badness(finding: Mapping[str, Any]) -> int:
+    """What to sort findings by, the worst first."""
     severity = finding.get("severity")
     # An unknown severity comes from a newer scanner: it is read first, not last.
     return _SEVERITIES.index(severity) if severity in _SEVERITIES else -1

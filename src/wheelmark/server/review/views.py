@@ -19,6 +19,7 @@ from wheelmark.server.accounts.rules import Action
 from wheelmark.server.projects.models import Project, ProjectStatus
 from wheelmark.server.projects.rules import FileState
 from wheelmark.server.review import desk, queries
+from wheelmark.server.review.evidence import query_of_line
 from wheelmark.server.review.excerpts import Excerpt, Place, read_excerpts
 from wheelmark.server.stores import current_store
 from wheelmark.server.web import wording
@@ -157,10 +158,13 @@ def _case_page(
 
 def _with_excerpt(
     finding: Mapping[str, Any], excerpts: Mapping[Place, Excerpt]
-) -> tuple[Mapping[str, Any], Excerpt | None, bool]:
-    """A finding, its lines, and whether the lines already show the evidence (decoded text stands in no line)."""
-    excerpt = excerpts.get((str(finding.get("member", "")), int(finding.get("line") or 0)))
-    return finding, excerpt, excerpt is not None and excerpt.shows(str(finding.get("evidence", "")))
+) -> tuple[Mapping[str, Any], Excerpt | None, bool, str]:
+    """A finding, its lines, whether the lines already show the evidence (decoded text stands in no line), and the query
+    of the page where they stand in all the code; "" where there is none, as inside an archive."""
+    member, line = str(finding.get("member", "")), int(finding.get("line") or 0)
+    excerpt = excerpts.get((member, line))
+    shown = excerpt is not None and excerpt.shows(str(finding.get("evidence", "")))
+    return finding, excerpt, shown, query_of_line(member, line) if excerpt is not None else ""
 
 
 def _moderator(request: HttpRequest) -> User:
