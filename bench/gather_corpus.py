@@ -29,6 +29,7 @@ from pathlib import Path
 from scan_samples import SamplesMissing, benign_rows, project_of
 
 ENDINGS = (".whl", ".tar.gz", ".zip", ".tar.bz2")
+MAX_FILE_BYTES = 64 * 1024 * 1024  # what is larger is native code for graphics cards, and a sample lies in memory
 MAX_REPOSITORY_BYTES = 20 * 1024 * 1024
 MAX_REPOSITORY_FILES = 2_000
 
@@ -67,11 +68,14 @@ def gather_benign(lists: Path, corpus: Path, folders: Sequence[Path]) -> tuple[l
 def gather_folder(source: str, folders: Sequence[Path], corpus: Path, taken: set[str], *, many: bool) -> Iterator[Wide]:
     """The distributions of folders whose projects are not taken yet: all of a project, or one with `many` false.
 
+    Files beyond `MAX_FILE_BYTES` are left out.
+
     Adds the projects to `taken`.
     """
     found: dict[str, list[Path]] = {}
     for filename, paths in sorted(_by_name(folders).items()):
-        found.setdefault(project_of(filename), []).append(paths[0])
+        if paths[0].stat().st_size <= MAX_FILE_BYTES:
+            found.setdefault(project_of(filename), []).append(paths[0])
     for project, files in sorted(found.items()):
         if project in taken:
             continue

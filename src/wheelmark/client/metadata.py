@@ -36,6 +36,7 @@ from tuf.api.metadata import Metadata, TargetFile, Timestamp  # type: ignore[att
 from tuf.ngclient import Updater, UpdaterConfig  # type: ignore[attr-defined]  # tuf re-exports without saying so
 
 from wheelmark.client.absence import check_absence
+from wheelmark.client.ahead import BinFiles
 from wheelmark.client.fetching import Fetcher
 from wheelmark.client.tuf_fetcher import TufFetcher
 from wheelmark.errors import Unavailable, Untrusted, WheelmarkError
@@ -126,6 +127,8 @@ class TrustedMetadata:
         self._seen_timestamp = b""
         self._expires_at = datetime.min.replace(tzinfo=UTC)
         self._built_at = self._checked_at = 0.0
+        self._config = UpdaterConfig(timestamp_max_length=MAX_TIMESTAMP_BYTES)
+        self._bins: BinFiles | None = None  # of the present updater, once it has looked something up
         self._told_before: dict[str, TargetFile | None] = {}  # by the present updater; a new one begins a new mapping
 
     def find(self, target_path: str) -> TargetFile | None:
@@ -138,6 +141,7 @@ class TrustedMetadata:
         """
         if found_before := self.found_before(target_path):
             return found_before[0]
+        self._fetch_ahead(target_path)
         with self._locked(), converted_errors(target_path):
             found = self._despite_deltas(
                 lambda: self._look_up(target_path), lambda: self._told(self._new_updater(), target_path)
@@ -145,6 +149,8 @@ class TrustedMetadata:
             if len(self._told_before) >= MAX_REMEMBERED:
                 self._told_before = {}
             self._told_before[target_path] = found
+            if self._bins is None and not self._strict:
+                self._bins = BinFiles.held(self._directory)
             return found
 
     def found_before(self, target_path: str) -> tuple[TargetFile | None] | None:
@@ -152,6 +158,13 @@ class TrustedMetadata:
         installer asks for a page, and then for what it lists."""
         told_before = self._told_before
         return (told_before[target_path],) if self._is_fresh() and target_path in told_before else None
+
+    def _fetch_ahead(self, target_path: str) -> None:
+        """While others have their turn: the bin that ours is going to ask for (see `ahead`)."""
+        bins = self._bins
+        if bins is not None and self._is_fresh() and (needed := bins.needed_for(target_path)) is not None:
+            url = urljoin(self._metadata_url, f"{needed.version}.{needed.role}.json")
+            self._fetcher.fetch_ahead(url, needed, self._config.targets_max_length)
 
     def _despite_deltas(self, first: Callable[[], Result], again: Callable[[], Result]) -> Result:
         rebuilt_before = self._fetcher.rebuilt
@@ -193,7 +206,7 @@ class TrustedMetadata:
 
     def forget(self) -> None:
         """Ask for the timestamp at the next look-up, however fresh the last one is."""
-        self._updater, self._told_before = None, {}
+        self._updater, self._bins, self._told_before = None, None, {}
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -255,7 +268,11 @@ class TrustedMetadata:
 
     def _new_updater(self) -> Updater:
         """A refreshed `Updater`: the whole workflow of TUF specification § 5.3 to 5.6, in its order."""
-        self._updater, self._told_before = None, {}  # whatever fails below, the old state is not used on
+        self._updater, self._bins, self._told_before = (
+            None,
+            None,
+            {},
+        )  # whatever fails below, the old state is not used on
         started = self._monotonic()
         self._sweep()
         once = self._strict or self._fetcher.away is not None  # the memory will not say anything else next time
@@ -273,7 +290,7 @@ class TrustedMetadata:
             metadata_dir=str(self._directory),
             metadata_base_url=self._metadata_url,
             fetcher=self._fetcher,
-            config=UpdaterConfig(timestamp_max_length=MAX_TIMESTAMP_BYTES),
+            config=self._config,
             bootstrap=self._root,
         )
         updater.refresh()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-from tuf.api.exceptions import DownloadHTTPError
+from tuf.api.exceptions import DownloadError, DownloadHTTPError, DownloadLengthMismatchError
 from tuf.ngclient import FetcherInterface  # type: ignore[attr-defined]  # tuf re-exports without saying so
 
 from wheelmark.client.absence import check_arriving_bin
@@ -21,6 +22,17 @@ NOT_FROM_THAT_VERSION = 410
 """How an index that makes deltas says that it no longer has the version that the client holds."""
 
 _NOT_FOUND = 404
+
+
+MAX_AHEAD = 256  # files that were fetched before anybody came for them
+
+
+class _Arrived(NamedTuple):
+    """What fetching ahead led to."""
+
+    raw: bytes
+    error: Exception | None
+    is_rebuilt: bool
 
 
 class TufFetcher(FetcherInterface):
@@ -43,6 +55,7 @@ class TufFetcher(FetcherInterface):
         self._held = held
         self._monotonic = monotonic
         self._no_deltas_until = float("-inf")
+        self._ahead: dict[str, _Arrived | None] = {}  # None: on its way
         self.last_answer = b""
         self.rebuilt = 0  # files made from a delta; whether they are right, the verification says
         self.away: Exception | None = None  # why the index is not asked, but the memory
@@ -51,11 +64,32 @@ class TufFetcher(FetcherInterface):
         """As python-tuf's own, without the temporary file, and closing the connection when the bound is crossed."""
         if self.away is not None:
             raw = self._remembered(url, self.away)
+        elif (arrived := self._ahead.pop(url, None)) is not None:
+            raw = self._taken(arrived, max_length)
         else:
             raw = self._by_delta(url, max_length) or self._whole(url, max_length)
         if url == self._watched:
             self.last_answer = raw
         return raw
+
+    def fetch_ahead(self, url: str, file: RoleFile, max_length: int) -> None:
+        """Have a file ready for `download_bytes`, if it is not held. What goes wrong is told there, not here."""
+        if self.away is not None or self._held is None or url in self._ahead:
+            return
+        if version_of(_read(self._held / file.held_name)) == file.version:
+            return
+        self._ahead[url] = None
+        raw: bytes | None = None
+        error: Exception | None = None
+        try:
+            raw = self._from_delta(url, max_length)
+            is_rebuilt = raw is not None
+            raw = raw or self._whole(url, max_length)
+        except (WheelmarkError, DownloadError) as caught:
+            error, is_rebuilt = caught, False
+        if len(self._ahead) > MAX_AHEAD:
+            self._ahead = {}  # nobody came for them: their look-ups failed
+        self._ahead[url] = _Arrived(raw or b"", error, is_rebuilt)
 
     def pause_deltas(self) -> None:
         """Ask for whole files only, for an hour."""
@@ -71,8 +105,22 @@ class TufFetcher(FetcherInterface):
             check_arriving_bin(file.role, raw)
         return raw
 
+    def _taken(self, arrived: _Arrived, max_length: int) -> bytes:
+        """What `fetch_ahead` got, as if it came now."""
+        if arrived.error is not None:
+            raise arrived.error
+        if len(arrived.raw) > max_length:
+            raise DownloadLengthMismatchError(f"expected at most {max_length} bytes, got {len(arrived.raw)}")
+        self.rebuilt += arrived.is_rebuilt
+        return arrived.raw
+
     def _by_delta(self, url: str, max_length: int) -> bytes | None:
         """The file rebuilt from what is held; None when it has to be fetched whole."""
+        raw = self._from_delta(url, max_length)
+        self.rebuilt += raw is not None
+        return raw
+
+    def _from_delta(self, url: str, max_length: int) -> bytes | None:
         base, _, name = url.rpartition("/")
         file = RoleFile.parse(name)
         if file is None or self._held is None or self._monotonic() < self._no_deltas_until:
@@ -92,7 +140,6 @@ class TufFetcher(FetcherInterface):
         except WheelmarkError:  # too slow, too long, no delta, or one that makes something else
             self.pause_deltas()
             return None
-        self.rebuilt += 1
         return raw
 
     def _check(self, file: RoleFile, raw: bytes) -> None:

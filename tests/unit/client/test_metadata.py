@@ -12,8 +12,9 @@ import pytest
 from filelock import FileLock
 from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]  # re-exported without saying so
 
-from support.repository import Answer, IndexServer, SignedRepository
+from support.repository import Answer, IndexServer, SignedRepository, flipped
 from wheelmark.client import HttpFetcher, Verifier, metadata
+from wheelmark.client.ahead import BinFiles
 from wheelmark.client.metadata import FRESH_SECONDS, MAX_UPDATER_SECONDS, TrustedMetadata
 from wheelmark.errors import Unavailable, Untrusted
 
@@ -173,6 +174,58 @@ def test_many_threads_share_one_refresh(setup: Setup) -> None:
     assert len(found) == 8
     assert None not in found
     assert setup.server.requests.count("/tuf/timestamp.json") == 1
+
+
+def test_bins_of_many_projects_are_fetched_at_the_same_time(tmp_path: Path) -> None:
+    names = [f"project-{number}" for number in range(6)]
+    repository = SignedRepository()
+    for name in ["demo", *names]:
+        repository.add_wheel(name)
+    repository.publish()
+    with IndexServer(repository) as server:
+        setup = Setup(server, repository, tmp_path / "metadata")
+        setup.requests_of()  # the state is known; the bins of the others are not
+        paths = [f"simple/{name}/index.json" for name in names]
+        bins = BinFiles.held(tmp_path / "metadata")
+        assert bins is not None
+        files = {bins.needed_for(path) for path in paths}
+        assert len(files) > 1
+        together = threading.Barrier(len(files), timeout=10)
+
+        def hostile(path: str, _: object) -> None:
+            if "bins-" in path:
+                together.wait()  # whoever comes alone waits in vain, and breaks it
+
+        server.hostile = hostile
+        found: list[object] = []
+        threads = [threading.Thread(target=lambda path=path: found.append(setup.metadata.find(path))) for path in paths]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+    assert len(found) == len(names)
+    assert None not in found
+    assert not together.broken
+
+
+def test_bin_that_came_ahead_and_is_wrong_is_refused(tmp_path: Path) -> None:
+    repository = SignedRepository()
+    for name in ("demo", *(f"other-{number}" for number in range(9))):
+        repository.add_wheel(name)
+    repository.publish()
+    with IndexServer(repository) as server:
+        setup = Setup(server, repository, tmp_path / "metadata")
+        setup.requests_of()
+        bins = BinFiles.held(tmp_path / "metadata")
+        assert bins is not None
+        elsewhere = [f"simple/other-{number}/index.json" for number in range(9)]
+        other = next(path for path in elsewhere if bins.needed_for(path) != bins.needed_for(DEMO))
+        server.hostile = lambda path, true: flipped(true) if true and "bins-" in path else None
+        with pytest.raises(Untrusted):
+            setup.metadata.find(other)
+        assert len([path for path in server.requests if "bins-" in path]) == 2  # demo's, and this one, once
+        server.hostile = None
+        assert setup.metadata.find(other) is not None
 
 
 def test_lock_held_by_another_process_is_unavailable(
