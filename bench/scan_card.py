@@ -90,7 +90,7 @@ def _data(rows: Sequence[Row]) -> str:
         lines.append(f"| {kind} | {source} | {len({row.group for row in chosen})} | {len(chosen)} |")
     lines += [
         "",
-        "One archive stands for each malicious family. `mirror` is what no model is trained with: its rows only judge.",
+        "One archive stands for each malicious family. Every row is judged by models that saw none of its group.",
         f"{FOLDS} folds by family and by project (of a micro-distribution, the project its modules come from).",
         f"A feature counts when it occurs in {MIN_GROUPS} groups or more. {ROUNDS} trees, one thread, fixed seeds.",
         "",

@@ -18,8 +18,8 @@ import orjson
 from scan_samples import fold_of
 from wheelmark.scan.model import FORMAT, SCORE_UNITS, Model, load_model
 
-ROUNDS = 400
-SEARCH_ROUNDS = 80  # trees, while it is looked for which member carries the payload
+ROUNDS = 800
+SEARCH_ROUNDS = 160  # trees, while it is looked for which member carries the payload
 EXAMPLES = 40
 NO_CASE = -20 * 1_000_000
 FREE = ("style/", "runs/", "about/modules")  # features that may count either way; the others can only raise a score
@@ -27,7 +27,7 @@ UNITS = 1_000_000  # of a leaf's weight in one logit
 MIN_GROUPS = 4  # families or projects that a feature must occur in: a rarer one would name a sample, not a behaviour
 PARAMETERS: dict[str, Any] = {
     "objective": "binary",
-    "learning_rate": 0.05,
+    "learning_rate": 0.025,
     "num_leaves": 16,
     "min_data_in_leaf": 5,
     "feature_fraction": 0.12,

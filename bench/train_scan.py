@@ -48,7 +48,6 @@ IMITATION = "imitation"
 DILUTED = "diluted"  # the kind of copies of malicious samples with as many modules as a benign project has
 WEIGHTS = {"malicious": 0.6, DILUTED: 0.4, "hard": 6.0, "ordinary": 2.0, "wide": 5.0, "micro": 1.0, "imitation": 8.0}
 MODULES = "about/modules"
-UNTRAINED = frozenset({"mirror"})  # sources that no model is trained with: what it says of them is news to it
 UNPUBLISHED = frozenset({"repo"})  # trees of small projects, packed by us: learned from, but no measure of an index
 # The share of each kind's projects that may score at or above a threshold when no model has seen them.
 MALICIOUS_AT_MOST = {"hard": 0.012, "ordinary": 0.0, "wide": 0.0025, "micro": 0.002}
@@ -106,15 +105,14 @@ def trained(rows: Sequence[Row]) -> list[Row]:
 
     Members are weighed one by one, so harmless files beside a payload change its number of modules and nothing else.
     """
-    kept = [row for row in rows if row.source not in UNTRAINED]
-    sizes = [row.cases[0].get(MODULES, 0) for row in kept if row.kind in {"hard", "ordinary", "wide"} and row.cases]
+    sizes = [row.cases[0].get(MODULES, 0) for row in rows if row.kind in {"hard", "ordinary", "wide"} and row.cases]
     draw = random.Random(1)
     diluted = []
-    for row in kept:
+    for row in rows:
         if row.malicious and sizes:
             size = draw.choice(sizes)
             diluted.append(replace(row, kind=DILUTED, cases=[{**case, MODULES: size} for case in row.cases]))
-    return [*kept, *diluted]
+    return [*rows, *diluted]
 
 
 def out_of_fold(rows: Sequence[Row]) -> list[int]:

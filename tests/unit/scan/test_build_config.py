@@ -105,7 +105,8 @@ def test_build_requirement_from_elsewhere_is_said(requirement: str, severity: Se
     report = scan_sdist({"pyproject.toml": f'[build-system]\nrequires = ["setuptools",\n  "{requirement}"]\n'})
     found = finding_of(report, "build-from-elsewhere")
     assert (found.severity, found.line, found.member) == (severity, 3, "widget-1/pyproject.toml")
-    assert (report.verdict is Verdict.BENIGN) is (severity is Severity.LOW)
+    # How much the model makes of it, in a distribution of nothing else, is the model's to say.
+    assert report.verdict is not (Verdict.MALICIOUS if severity is Severity.LOW else Verdict.BENIGN)
 
 
 KEYS = (
