@@ -108,6 +108,7 @@ class LoopbackServer:
         self.server_port: int = self._socket.getsockname()[1]
         self.url = f"http://{LOOPBACK}:{self.server_port}/"
         self._thread = threading.Thread(target=self._run, name="loopback", daemon=True)
+        self._begun = threading.Event()
         self._connections: set[_Connection] = set()
         self._workers = Workers(WORKERS)
 
@@ -123,6 +124,7 @@ class LoopbackServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._begun.wait()  # a loop that is stopped before would break off its own beginning
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._workers.stop()
@@ -137,6 +139,7 @@ class LoopbackServer:
             )
         )
         loop.call_later(SWEEP_SECONDS, self._sweep)
+        loop.call_soon(self._begun.set)
         loop.run_forever()
         server.close()
         for connection in list(self._connections):

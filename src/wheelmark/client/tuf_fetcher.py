@@ -64,7 +64,8 @@ class TufFetcher(FetcherInterface):
         """As python-tuf's own, without the temporary file, and closing the connection when the bound is crossed."""
         if self.away is not None:
             raw = self._remembered(url, self.away)
-        elif (arrived := self._ahead.pop(url, None)) is not None:
+        elif (arrived := self._ahead.get(url)) is not None:
+            self._ahead.pop(url, None)
             raw = self._taken(arrived, max_length)
         else:
             raw = self._by_delta(url, max_length) or self._whole(url, max_length)

@@ -173,6 +173,12 @@ def test_port_that_is_taken_is_said(server: Server) -> None:
         LoopbackServer(port=server.server_port)
 
 
+def test_server_may_end_as_soon_as_it_has_begun(fixed: Fixed) -> None:
+    for _ in range(50):
+        with Server(fixed):
+            pass
+
+
 def test_connections_end_with_the_server(fixed: Fixed) -> None:
     with Server(fixed) as server:
         connection = socket.create_connection(("127.0.0.1", server.server_port), SECONDS)
