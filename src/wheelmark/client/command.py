@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
-from wheelmark.client.environment import WayOut, child_environment, uv_project, uv_proxy_fault
+from wheelmark.client.environment import WayOut, child_environment, is_near, uv_project, uv_proxy_fault
 from wheelmark.client.forward import ForwardProxy, Gate
 from wheelmark.client.incidents import Incidents
 from wheelmark.client.indexes import EXIT_FAILED, EXIT_REFUSED, VerifiedIndex, reporting, verified_indexes
@@ -120,6 +120,7 @@ def _run_child(
             scratch=Path(folder),
             index_urls=[index.choice.url for index in indexes],
             uv_project=uv_project(folder_of_project),
+            scratch_is_near=is_near(Path(folder), os.environ),
         )
         environment = child_environment(os.environ, way) | extra
         child = subprocess.Popen(command, env=environment)

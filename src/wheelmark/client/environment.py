@@ -76,6 +76,7 @@ class WayOut:
     scratch: Path  # an empty folder for caches that last as long as the run
     index_urls: Sequence[str]  # as the user wrote them, the highest priority first
     uv_project: UvProject
+    scratch_is_near: bool = False  # on the file system that is installed to: files can be linked from there
 
 
 def child_environment(environment: Mapping[str, str], way: WayOut) -> dict[str, str]:
@@ -99,7 +100,10 @@ def child_environment(environment: Mapping[str, str], way: WayOut) -> dict[str, 
         "PDM_CACHE_DIR": str(way.scratch / "pdm"),
         "PDM_CHECK_UPDATE": "0",
     }
-    kept.setdefault("UV_LINK_MODE", "copy")  # the cache of one run lies elsewhere: uv would warn that it cannot link
+    if not way.scratch_is_near:
+        kept.setdefault(
+            "UV_LINK_MODE", "copy"
+        )  # or uv would warn that it cannot link
     return kept
 
 
@@ -114,6 +118,14 @@ def uv_project(folder: Path) -> UvProject:
             default = "index-url" in own or any(one.get("default") is True for one in tables)
             return UvProject(default or bool(tables) or "extra-index-url" in own, default)
     return UvProject()
+
+
+def is_near(scratch: Path, environment: Mapping[str, str]) -> bool:
+    """Whether a folder is on the file system where an installer most likely installs to."""
+    try:
+        return scratch.stat().st_dev == Path(environment.get("VIRTUAL_ENV") or Path.cwd()).stat().st_dev
+    except OSError:
+        return False
 
 
 def uv_proxy_fault(folder: Path, environment: Mapping[str, str]) -> Fault | None:

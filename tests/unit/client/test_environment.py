@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from wheelmark.client.environment import UvProject, WayOut, child_environment, uv_project, uv_proxy_fault
+from wheelmark.client.environment import UvProject, WayOut, child_environment, is_near, uv_project, uv_proxy_fault
 
 PROXY = "http://127.0.0.1:4321/"
 INDEX = "https://index.example.org/simple"
@@ -31,6 +32,14 @@ def way(*urls: str, project: UvProject = UvProject()) -> WayOut:  # noqa: B008  
         index_urls=urls or (INDEX,),
         uv_project=project,
     )
+
+
+def test_uv_copies_only_where_it_cannot_link(tmp_path: Path) -> None:
+    assert child_environment({}, way())["UV_LINK_MODE"] == "copy"
+    assert "UV_LINK_MODE" not in child_environment({}, replace(way(), scratch_is_near=True))
+    assert is_near(tmp_path, {"VIRTUAL_ENV": str(tmp_path)})
+    assert not is_near(Path("/proc"), {"VIRTUAL_ENV": str(tmp_path)})
+    assert not is_near(tmp_path / "missing", {})
 
 
 def test_nothing_of_the_users_sources_exceptions_and_certificates_remains() -> None:
