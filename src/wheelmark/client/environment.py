@@ -101,9 +101,7 @@ def child_environment(environment: Mapping[str, str], way: WayOut) -> dict[str, 
         "PDM_CHECK_UPDATE": "0",
     }
     if not way.scratch_is_near:
-        kept.setdefault(
-            "UV_LINK_MODE", "copy"
-        )  # or uv would warn that it cannot link
+        kept.setdefault("UV_LINK_MODE", "copy")  # or uv would warn that it cannot link
     return kept
 
 
