@@ -6,6 +6,8 @@ only if their project's page lists them, and a file's last bytes are sent only w
 
 from __future__ import annotations
 
+import hashlib
+import time
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from http import HTTPStatus
@@ -36,7 +38,9 @@ PROVENANCE_TYPE = "application/vnd.pypi.integrity.v1+json"  # of the public inde
 BYTES_TYPE = "application/octet-stream"
 READ_METHODS = frozenset({"GET", "HEAD"})
 MAX_FILES_AT_HAND = 200  # a longer page takes so long to render that others would notice
-WHOLE_BYTES = 1024 * 1024  # a file that fits is verified before its first byte is sent, and sent at once
+WHOLE_BYTES = 4 * 1024 * 1024  # a file that fits is verified before its first byte is sent, and sent at once
+PATIENCE_SECONDS = 3.0  # unless it takes so long; pip waits 15 s for a first byte, uv 30 s
+AT_HAND_BYTES = 1024 * 1024  # read and hashed in no time
 
 Route = tuple[str, ...]  # ("simple", name), or ("file" or what lies beside it, sha256, filename)
 _BESIDE = {".metadata": "metadata", ".provenance": "provenance"}
@@ -106,7 +110,13 @@ class VerifiedSite:
         if page is None:
             return text_answer(HTTPStatus.NOT_FOUND, f"the index has no project {name}: proven by its signed metadata")
         render = render_page_json if media_type is MediaType.JSON else render_page_html
-        return Answer(content_type=media_type, body=render(_with_provenance_at(address, page)))
+        body = render(_with_provenance_at(address, page))
+        if not self._keeping:
+            return Answer(content_type=media_type, body=body)
+        tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+        if tag in request.fields.get("if-none-match", ""):
+            return Answer(status=HTTPStatus.NOT_MODIFIED, content_type=media_type, tag=tag)
+        return Answer(content_type=media_type, body=body, tag=tag)
 
     def listed_answer(self, request: Request, kind: str, owned: OwnedPage, file: SimpleFile) -> Answer:
         """A listed file or what lies beside it, verified; 404 when its page says that there is no such thing."""
@@ -121,19 +131,22 @@ class VerifiedSite:
         # The whole file, whatever range was asked for: a part of it cannot be verified (RFC 9110 § 14.2 allows it).
         if request.method == "HEAD":
             return Answer(content_type=BYTES_TYPE, length=file.size)
-        pieces = verifier.open_file(file)
-        if file.size <= WHOLE_BYTES:
-            return Answer(content_type=BYTES_TYPE, body=b"".join(pieces), lasting=self._keeping)
-        # The first piece before the status line: what cannot be had at all still gets an honest answer.
-        first = next(pieces, b"")
+        kept = verifier.open_kept(file)
+        if kept is not None and file.size > WHOLE_BYTES:
+            return Answer(content_type=BYTES_TYPE, pieces=kept, length=file.size, lasting=self._keeping)
+        pieces = kept or verifier.open_file(file)
+        # A part before the status line: what cannot be had at all still gets an honest answer.
+        first, is_all = _beginning(pieces, PATIENCE_SECONDS if file.size <= WHOLE_BYTES else 0.0)
+        if is_all:
+            return Answer(content_type=BYTES_TYPE, body=first, lasting=self._keeping)
         return Answer(content_type=BYTES_TYPE, pieces=_chained(first, pieces), length=file.size)
 
     def listed_at_hand(self, request: Request, kind: str, owned: OwnedPage, file: SimpleFile) -> Answer | None:
         """The same from what is kept, when it is and is small."""
         sha256 = _hash_of(kind, file)
-        if sha256 is None or (kind == "file" and file.size > WHOLE_BYTES) or request.method == "HEAD":
+        if sha256 is None or (kind == "file" and file.size > AT_HAND_BYTES) or request.method == "HEAD":
             return None
-        kept = owned.source.verifier().kept(sha256, WHOLE_BYTES)
+        kept = owned.source.verifier().kept(sha256, AT_HAND_BYTES)
         if kept is None or (kind == "file" and len(kept) != file.size):
             return None
         self.counters.request(kind)
@@ -144,6 +157,16 @@ class VerifiedSite:
 def is_short(owned: OwnedPage | None) -> bool:
     """True for a page that is rendered in no time."""
     return owned is None or len(owned.page.files) <= MAX_FILES_AT_HAND
+
+
+def _beginning(pieces: Generator[bytes], seconds: float) -> tuple[bytes, bool]:
+    """The first piece and what follows within that time; and whether that was all."""
+    until, parts = time.monotonic() + seconds, []
+    for piece in pieces:
+        parts.append(piece)
+        if time.monotonic() >= until:
+            return b"".join(parts), False
+    return b"".join(parts), True
 
 
 def _hash_of(kind: str, file: SimpleFile) -> str | None:

@@ -49,6 +49,7 @@ class Answer:
     pieces: Generator[bytes] | None = None
     length: int | None = None
     location: str | None = None
+    tag: str | None = None  # whoever kept it may ask with this whether it is still the answer (RFC 9110 § 8.8.3)
     lasting: bool = False  # whoever got it may keep it: it was verified, and its address holds its hash
     broken_off: bool = False  # its end is missing (RFC 9112 § 8), so that nobody takes it for an answer
     closes: bool = False
@@ -358,15 +359,18 @@ _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 def _head(answer: Answer, *, closes: bool) -> bytes:
     length = len(answer.body) if answer.length is None else answer.length
-    body = "Transfer-Encoding: chunked" if answer.broken_off else f"Content-Length: {length}"
-    # What an installer keeps for later it would use without asking us again.
-    keeping = "max-age=31536000, immutable" if answer.lasting else "no-store"
+    framing = "Transfer-Encoding: chunked\r\n" if answer.broken_off else f"Content-Length: {length}\r\n"
+    if answer.status is HTTPStatus.NOT_MODIFIED:
+        framing = ""  # it has no body, and the length would be that of the answer which is kept (RFC 9110 § 8.6)
+    # What an installer keeps for later it would use without asking us again, unless it is told to ask.
+    keeping = "max-age=31536000, immutable" if answer.lasting else "no-store" if answer.tag is None else "no-cache"
+    tag = "" if answer.tag is None else f"ETag: {answer.tag}\r\nVary: Accept\r\n"
     location = "" if answer.location is None else f"Location: {answer.location}\r\n"
     ending = "Connection: close\r\n" if closes else ""
     return (
         f"HTTP/1.1 {answer.status.value} {answer.status.phrase}\r\n"
         f"Server: wheelmark/{__version__}\r\nDate: {_date(int(time.time()))}\r\n"
-        f"Content-Type: {answer.content_type}\r\n{body}\r\n{location}Cache-Control: {keeping}\r\n{ending}\r\n"
+        f"Content-Type: {answer.content_type}\r\n{framing}{location}{tag}Cache-Control: {keeping}\r\n{ending}\r\n"
     ).encode("latin-1")
 
 

@@ -141,7 +141,18 @@ class TrustedMetadata:
         """
         if found_before := self.found_before(target_path):
             return found_before[0]
+        if not self._knows_bins():
+            with self._thread_lock:  # of those who wait together, the first finds out for all which bins there are
+                if found_before := self.found_before(target_path):
+                    return found_before[0]
+                if not self._knows_bins():
+                    return self._found(target_path)
         self._fetch_ahead(target_path)
+        with self._thread_lock:
+            found_before = self.found_before(target_path)
+            return found_before[0] if found_before else self._found(target_path)
+
+    def _found(self, target_path: str) -> TargetFile | None:
         with self._locked(), converted_errors(target_path):
             found = self._despite_deltas(
                 lambda: self._look_up(target_path), lambda: self._told(self._new_updater(), target_path)
@@ -159,10 +170,13 @@ class TrustedMetadata:
         told_before = self._told_before
         return (told_before[target_path],) if self._is_fresh() and target_path in told_before else None
 
+    def _knows_bins(self) -> bool:
+        return self._bins is not None and self._is_fresh()
+
     def _fetch_ahead(self, target_path: str) -> None:
         """While others have their turn: the bin that ours is going to ask for (see `ahead`)."""
         bins = self._bins
-        if bins is not None and self._is_fresh() and (needed := bins.needed_for(target_path)) is not None:
+        if bins is not None and (needed := bins.needed_for(target_path)) is not None:
             url = urljoin(self._metadata_url, f"{needed.version}.{needed.role}.json")
             self._fetcher.fetch_ahead(url, needed, self._config.targets_max_length)
 
@@ -200,7 +214,7 @@ class TrustedMetadata:
             Untrusted: as `find`.
             Unavailable: the index does not answer, or the metadata directory.
         """
-        with self._locked(), converted_errors(self._metadata_url):
+        with self._thread_lock, self._locked(), converted_errors(self._metadata_url):
             self._fetcher.away = None
             self._despite_deltas(self._asked_updater, self._new_updater)
 
@@ -210,14 +224,14 @@ class TrustedMetadata:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        with self._thread_lock:  # the file lock would do it too, but by polling and in no order
-            try:
-                self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-                with FileLock(self._directory / ".lock", timeout=LOCK_SECONDS):
-                    yield
-            except Timeout as error:
-                message = f"{self._directory}: expected the lock within {LOCK_SECONDS:.0f} s, another process has it"
-                raise Unavailable(message, code="cache") from error
+        """Against other processes, by who holds the lock of threads: this one polls, and keeps no order."""
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with FileLock(self._directory / ".lock", timeout=LOCK_SECONDS):
+                yield
+        except Timeout as error:
+            message = f"{self._directory}: expected the lock within {LOCK_SECONDS:.0f} s, another process has it"
+            raise Unavailable(message, code="cache") from error
 
     def _is_fresh(self) -> bool:
         """True while nobody has to be asked."""
@@ -268,11 +282,7 @@ class TrustedMetadata:
 
     def _new_updater(self) -> Updater:
         """A refreshed `Updater`: the whole workflow of TUF specification § 5.3 to 5.6, in its order."""
-        self._updater, self._bins, self._told_before = (
-            None,
-            None,
-            {},
-        )  # whatever fails below, the old state is not used on
+        self.forget()  # whatever fails below, the old state is not used on
         started = self._monotonic()
         self._sweep()
         once = self._strict or self._fetcher.away is not None  # the memory will not say anything else next time

@@ -44,6 +44,10 @@ MAX_PAGES_IN_MEMORY = 512
 WHOLE_BYTES = 4 * 1024 * 1024  # what is kept and no larger is read, hashed and given as one piece
 
 
+def _as_one_piece(whole: bytes) -> Generator[bytes]:
+    yield whole
+
+
 def utc_now() -> datetime:
     """The clock that is used when none is passed in."""
     return datetime.now(UTC)
@@ -128,13 +132,9 @@ class Verifier:
             Untrusted: more bytes than the page says, fewer, or others. What was yielded before must be thrown away.
             Unavailable: the index does not answer, or too slowly.
         """
-        if file.size <= WHOLE_BYTES:
-            whole = self._content.read(file.sha256, max_bytes=file.size)  # which has looked at the hash
-            if whole is not None and len(whole) == file.size:
-                yield whole
-                return
-        elif (kept := self._content.pieces(file.sha256, file.size)) is not None:
-            yield from checked_pieces(file, kept)
+        kept = self.open_kept(file)
+        if kept is not None:
+            yield from kept
             return
         with (
             closing(self._fetcher.stream(self.address.file_url(file), Kind.FILE)) as arriving,
@@ -144,6 +144,18 @@ class Verifier:
                 receiving.add(piece)
                 yield piece
             receiving.keep()
+
+    def open_kept(self, file: SimpleFile) -> Generator[bytes] | None:
+        """The same from what is kept, all of it verified before this returns; None when it is not kept.
+
+        Raises:
+            Untrusted: while they are read, somebody changed them.
+        """
+        if file.size > WHOLE_BYTES:
+            pieces = self._content.pieces(file.sha256, file.size)
+            return None if pieces is None else checked_pieces(file, pieces)
+        whole = self._content.read(file.sha256, max_bytes=file.size)  # which has looked at the hash
+        return None if whole is None or len(whole) != file.size else _as_one_piece(whole)
 
     def metadata(self, file: SimpleFile) -> bytes:
         """The core metadata of a file (PEP 658), verified by the hash in the page.

@@ -212,6 +212,40 @@ def test_bins_of_many_projects_are_fetched_at_the_same_time(tmp_path: Path) -> N
     assert not together.broken
 
 
+def test_bins_are_fetched_at_the_same_time_by_those_who_came_before_the_state_was_known(tmp_path: Path) -> None:
+    paths = [f"simple/project-{number}/index.json" for number in range(6)]
+    repository = SignedRepository()
+    for number in range(6):
+        repository.add_wheel(f"project-{number}")
+    repository.publish()
+    with IndexServer(repository) as server:
+        elsewhere = Setup(server, repository, tmp_path / "elsewhere")
+        elsewhere.metadata.find(paths[0])
+        bins = BinFiles.held(tmp_path / "elsewhere")
+        assert bins is not None
+        files = {bins.needed_for(path) for path in paths}
+        assert len(files) > 2
+        together = threading.Barrier(len(files) - 1, timeout=10)
+        asked: Counter[str] = Counter()
+
+        def hostile(path: str, _: object) -> None:
+            asked[path] += 1
+            if "bins-" in path and asked[path] == 1 and len([one for one in asked if "bins-" in one]) > 1:
+                together.wait()
+
+        server.hostile = hostile
+        setup = Setup(server, repository, tmp_path / "metadata")
+        found: list[object] = []
+        threads = [threading.Thread(target=lambda path=path: found.append(setup.metadata.find(path))) for path in paths]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+    assert len(found) == len(paths)
+    assert None not in found
+    assert not together.broken
+
+
 def test_bin_that_came_ahead_and_is_wrong_is_refused(tmp_path: Path) -> None:
     repository = SignedRepository()
     for name in ("demo", *(f"other-{number}" for number in range(9))):

@@ -12,7 +12,9 @@ import orjson
 import pytest
 
 from support.repository import Answer, IndexServer, SignedRepository, flipped
+from support.server import eventually
 from wheelmark.client import Verifier, VerifyingProxy
+from wheelmark.client.answers import WHOLE_BYTES
 from wheelmark.client.incidents import Incidents
 from wheelmark.client.proxy import WITHHELD, parse_path
 from wheelmark.errors import Unavailable
@@ -53,7 +55,7 @@ class Setup:
 @pytest.fixture(params=[False], ids=[""])
 def setup(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setup]:
     repository = SignedRepository()
-    file = repository.add_wheel("demo", filler=1_500_000)
+    file = repository.add_wheel("demo", filler=WHOLE_BYTES + 500_000)
     repository.publish()
     with IndexServer(repository) as server:
         incidents = Incidents()
@@ -89,7 +91,27 @@ def test_json_page_is_the_verified_one(setup: Setup) -> None:
     reply = setup.ask("/simple/demo/", headers=JSON)
     assert (reply.status, reply.headers["Content-Type"]) == (200, MediaType.JSON)
     assert parse_page_json(reply.body, expected_name="demo").files == (setup.file,)
-    assert reply.headers["Cache-Control"] == "no-store"
+    assert reply.headers["Cache-Control"] == "no-cache"  # may be kept, must be asked for
+
+
+def test_kept_page_is_asked_for_with_its_tag_and_not_sent_again(setup: Setup) -> None:
+    tag = setup.ask("/simple/demo/", headers=JSON).headers["ETag"]
+    again = setup.ask("/simple/demo/", headers=JSON | {"If-None-Match": f'"other", {tag}'})
+    assert (again.status, again.body, again.headers["ETag"]) == (304, b"", tag)
+    assert "Content-Length" not in again.headers
+    other_form = setup.ask("/simple/demo/", headers={"If-None-Match": tag})
+    assert (other_form.status, other_form.headers["Vary"]) == (200, "Accept")
+
+
+def test_kept_page_that_has_changed_is_sent_anew(setup: Setup) -> None:
+    tag = setup.ask("/simple/demo/", headers=JSON).headers["ETag"]
+    added = setup.repository.add_wheel("demo", "2.0")
+    setup.repository.publish()
+    asking = JSON | {"If-None-Match": tag}
+    eventually(lambda: setup.ask("/simple/demo/", headers=asking).status == 200, seconds=10, what="the new page")
+    changed = setup.ask("/simple/demo/", headers=asking)
+    assert changed.headers["ETag"] != tag
+    assert added in parse_page_json(changed.body, expected_name="demo").files
 
 
 def test_html_page_leads_to_our_own_files(setup: Setup) -> None:
@@ -219,6 +241,14 @@ def test_only_what_was_verified_before_it_was_sent_may_be_kept(setup: Setup) -> 
     assert setup.ask(file_path(small)).headers["Cache-Control"] == kept
     assert setup.ask(f"{file_path(small)}.metadata").headers["Cache-Control"] == kept
     assert setup.ask(file_path(setup.file)).headers["Cache-Control"] == "no-store"  # its end was open
+
+
+def test_file_that_was_kept_is_verified_before_it_is_sent_however_long(setup: Setup) -> None:
+    first = setup.ask(file_path(setup.file))
+    setup.server.requests.clear()
+    again = setup.ask(file_path(setup.file))
+    assert (again.body, again.headers["Cache-Control"]) == (first.body, "max-age=31536000, immutable")
+    assert file_path(setup.file) not in setup.server.requests
 
 
 def test_what_is_at_hand_is_asked_of_nobody(setup: Setup) -> None:
