@@ -11,7 +11,7 @@ from wheelmark.scan.calculation import Calculation
 from wheelmark.scan.ciphers import CIPHER_MAKERS
 from wheelmark.scan.commands import fetched_files, programs, unpacked_archives
 from wheelmark.scan.facts import Act, Call, Layer
-from wheelmark.scan.folding import fold_function
+from wheelmark.scan.folding import fold_function, is_folded
 from wheelmark.scan.scopes import ClassRecord, Frame, Function, Harvest, Meter, Program, ReadMember, Site
 from wheelmark.scan.source import parse_text
 from wheelmark.scan.taints import (
@@ -20,6 +20,7 @@ from wheelmark.scan.taints import (
     IDENTITY_COMMAND,
     decodes,
     gives,
+    may_decode,
     propagates,
 )
 from wheelmark.scan.values import (
@@ -298,7 +299,7 @@ class CallReader(ABC):
             # A token in the headers of a request is how one authenticates; it does not make the request a leak.
             keywords = [value for keyword, value in site.keywords.items() if keyword != "headers"]
             origins = origins | joined_origins([*site.arguments, *keywords])
-        if not site.keywords and all(argument.known for argument in arguments):
+        if not site.keywords and is_folded(name) and all(argument.known for argument in arguments):
             folded = fold_function(name, [argument.constant for argument in arguments], self.meter.budget)
             if folded is not UNKNOWN:
                 return Value(folded, origins=origins)
@@ -335,7 +336,7 @@ class CallReader(ABC):
         if name in self.program.patched:
             found.add(Origin(Taint.KEY, site.line, f"private_key of {name}"))
         computed = name == "chr" and bool(site.arguments) and not site.arguments[0].known
-        if computed or decodes(name, [argument.constant for argument in site.arguments]):
+        if computed or (may_decode(name) and decodes(name, [argument.constant for argument in site.arguments])):
             found.add(Origin(Taint.DECODED, site.line, name, next_order(joined_origins(site.values))))
         return frozenset(found) if found else NO_ORIGINS
 

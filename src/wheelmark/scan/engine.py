@@ -80,12 +80,14 @@ def report_on(examination: Examination, ruleset: RuleSet) -> Report:
     """What rules and model make of an examination. `elapsed_ms` is 0."""
     model, findings = ruleset.model, examination.findings
     gaps = "; ".join(examination.facts.gaps)[:MAX_REASON] or None
-    score = joined_score(findings, examination.features, model)
+    worst = model.worst(examination.features.cases)
+    score = joined_score(findings, worst, model)
     verdict = verdict_of(score, model, complete=gaps is None)
     reasons: tuple[Reason, ...] = ()
     threshold = model.malicious if score >= model.malicious else model.suspicious
-    if score >= threshold:
-        reasons = reasons_for(model, examination.features, threshold, {rule.id: rule for rule in ruleset.rules})
+    if score >= threshold and worst is not None:
+        rules = {rule.id: rule for rule in ruleset.rules}
+        reasons = reasons_for(model, examination.features, worst[0], threshold, rules)
         if reasons and not decisive(findings, model):
             findings = (_taken_together(reasons, verdict), *findings)
     return Report(

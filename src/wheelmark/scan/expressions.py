@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from wheelmark.scan.calculation import NotComputable
-from wheelmark.scan.computing import decodes_text
 from wheelmark.scan.folding import fold_binary, fold_method, fold_subscript, fold_unary, is_decoding_method
 from wheelmark.scan.names import MAX_NAME, NameReader
 from wheelmark.scan.scopes import Frame, Site, StepsExceeded
@@ -36,8 +35,9 @@ class ExpressionReader(NameReader):
 
     def evaluate(self, node: ast.expr, frame: Frame) -> Value:
         """What is known of one expression."""
-        self.meter.steps += 1
-        if self.meter.steps > self.meter.bounds.max_steps:
+        meter = self.meter
+        meter.steps += 1
+        if meter.steps > meter.max_steps:
             raise StepsExceeded
         handler = _EXPRESSIONS.get(type(node))
         return NOTHING if handler is None else handler(self, node, frame)
@@ -229,7 +229,7 @@ class ExpressionReader(NameReader):
         self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp, frame: Frame
     ) -> Value | None:
         """What a comprehension gives that only computes; None when it is not computed."""
-        if not decodes_text(node):
+        if not self.decodes(node, frame.layer):
             return None
         try:
             result = self.computer(frame).value_of(node)
@@ -297,10 +297,13 @@ class ExpressionReader(NameReader):
         arguments: list[Value] = []
         for argument in node.args:
             value = self.evaluate(argument, frame)
-            arguments.extend(self.items_of(value) if isinstance(argument, ast.Starred) else [value])
+            if isinstance(argument, ast.Starred):
+                arguments.extend(self.items_of(value))
+            else:
+                arguments.append(value)
         keywords = {keyword.arg or "**": self.evaluate(keyword.value, frame) for keyword in node.keywords}
         site = Site(arguments, keywords, frame.at(node), frame, function.hidden, receiver)
-        if method and receiver.known:
+        if method and receiver.constant is not UNKNOWN:
             result = self._method_of_constant(method, site)
         else:
             result = self.apply(function, site, method)

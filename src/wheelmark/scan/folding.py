@@ -100,6 +100,11 @@ def fold_method(receiver: object, method: str, arguments: Sequence[object], budg
     return UNKNOWN
 
 
+def is_folded(name: str) -> bool:
+    """True for a function that `fold_function` knows."""
+    return name in DECODER_FUNCTIONS or name in PURE_FUNCTIONS
+
+
 def fold_function(name: str, arguments: Sequence[object], budget: Budget) -> object:
     """`name(*arguments)` for the built-in and standard library functions that only compute."""
     try:

@@ -6,7 +6,6 @@ import ast
 from collections.abc import Mapping, Sequence
 
 from wheelmark.scan.calculation import NotComputable
-from wheelmark.scan.computing import decodes_text
 from wheelmark.scan.expressions import ExpressionReader
 from wheelmark.scan.report import Context
 from wheelmark.scan.scopes import Frame, Function
@@ -51,7 +50,7 @@ class FunctionReader(ExpressionReader):
             return found
         bounds = self.meter.bounds
         if function.decodes is None:
-            function.decodes = decodes_text(function.node)
+            function.decodes = self.decodes(function.node, function.layer)
         # What a decoder gives depends on every letter, wherever it is called.
         key = _exact if function.decodes else _informed if frame.context.automatic else _plain
         signature = (

@@ -177,7 +177,7 @@ def _read_line(state: _Gathering, path: str, number: int, line: str, harvest: Ha
     reader = _reader(state, path, "", is_package=False)
     reader.steps(STEPS_OF_LINE)
     reader.harvest = harvest
-    reader.read(parsed.tree, Context.STARTUP, {})
+    reader.read(parsed.tree, "\n" * (number - 1) + parsed.text, Context.STARTUP, {})
     _follow_imports(state, harvest)
 
 
@@ -260,7 +260,7 @@ def _read_module(state: _Gathering, path: str) -> None:
         for name in (module, *state.loader.other_names.get(path, ())):
             state.program.exports[name] = reader.names
     try:
-        reader.read(parsed.tree, context, roots)
+        reader.read(parsed.tree, parsed.text, context, roots)
     except RecursionError:
         state.contents.gap(f"{path}: expected code that is nested less deeply")
     _follow_imports(state, reader.harvest)

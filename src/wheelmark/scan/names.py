@@ -6,7 +6,7 @@ import ast
 from collections.abc import Sequence
 
 from wheelmark.scan.calls import CallReader
-from wheelmark.scan.computing import Computer
+from wheelmark.scan.computing import Computer, DecodingLines, decodes_text
 from wheelmark.scan.roundabout import GETTERS, ROUNDABOUT
 from wheelmark.scan.scopes import ClassRecord, Frame, Function, Harvest, Meter, Program, ReadMember, Site, StepsExceeded
 from wheelmark.scan.taints import HOST_VARIABLES, KEY_CLASS, SECRET_VARIABLE
@@ -51,11 +51,12 @@ class NameReader(CallReader):
         self.own_functions: dict[str, Function] = {}
         self.own_classes: dict[str, ClassRecord] = {}
         self.command_classes: list[Value] = []
+        self.decoding_lines = DecodingLines("")  # of the module's own text
 
     def steps(self, count: int) -> None:
         """Spend steps of the meter. Raises: StepsExceeded when they have run out."""
         self.meter.steps += count
-        if self.meter.steps > self.meter.bounds.max_steps:
+        if self.meter.steps > self.meter.max_steps:
             raise StepsExceeded
 
     def lookup(self, name: str, frame: Frame) -> Value:
@@ -186,6 +187,10 @@ class NameReader(CallReader):
         if function is None or function.home is not self or isinstance(function.node, ast.AsyncFunctionDef):
             return None
         return function.node
+
+    def decodes(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.stmt | ast.expr, layer: int) -> bool:
+        """True when a function or a loop looks like a decoder; `layer` says whether it is of the module's own text."""
+        return (layer > 0 or self.decoding_lines.may_decode(node)) and decodes_text(node)
 
     # Functions
 

@@ -19,6 +19,7 @@ _LOOKS_LIKE_CODE = re.compile(r"\b(import|exec|eval|compile|lambda|__import__|ge
 _BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
 # A name spelled with styled letters is normalised by Python (NFKC) and by no reader's search.
 _STYLED_NAME = re.compile(r"(?<![\w])[\w]*[\U0001d400-\U0001d7ff\uff21-\uff5a\u2100-\u214f][\w]*\s*\(")
+_STYLED_LETTER = re.compile("[\U0001d400-\U0001d7ff\uff21-\uff5a\u2100-\u214f]")
 _INVISIBLE_RUN = re.compile("[\u200b-\u200f\u2060-\u2064\ufe00-\ufe0f\U000e0100-\U000e01ef\u3164\uffa0]{16,}")
 _DANGEROUS = frozenset(
     {
@@ -51,7 +52,7 @@ def _all(member: str, text: str, context: Context) -> Iterator[Oddity]:
         yield Oddity(
             kind="bidi", member=member, line=_line(text, match.start()), context=context, text=f"U+{ord(match[0]):04X}"
         )
-    for match in _STYLED_NAME.finditer(text):
+    for match in _STYLED_NAME.finditer(text) if _STYLED_LETTER.search(text) else ():  # every word is tried
         plain = unicodedata.normalize("NFKC", match[0]).rstrip(" (")
         if plain in _DANGEROUS:
             yield Oddity(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from wheelmark.scan.calculation import CONSTANTS, NotComputable
-from wheelmark.scan.computing import decodes_text
+from wheelmark.scan.computing import DecodingLines
 from wheelmark.scan.functions import FunctionReader
 from wheelmark.scan.report import Context
 from wheelmark.scan.scopes import ClassRecord, Frame, Function, Site
@@ -23,12 +23,14 @@ _PROPERTIES = frozenset({"property", "functools.cached_property"})
 class ModuleReader(FunctionReader):
     """Evaluates a module and everything in it once, then harvests from `self.harvest`."""
 
-    def read(self, tree: ast.Module, context: Context, roots: Mapping[str, Context]) -> None:
+    def read(self, tree: ast.Module, text: str, context: Context, roots: Mapping[str, Context]) -> None:
         """Evaluate the module's body, then every function that nothing has called.
 
-        `roots` names functions (by dotted path inside the module) that something outside calls, and when.
+        `text` is what the tree was made of. `roots` names functions (by dotted path inside the module) that something
+        outside calls, and when.
         Raises: StepsExceeded when the meter has run out.
         """
+        self.decoding_lines = DecodingLines(text)
         self.names["__name__"] = Value("__main__" if context is Context.INSTALL else self.module)
         self.names["__file__"] = Value(name="__file__")
         frame = Frame(self.names, context)
@@ -160,7 +162,7 @@ class ModuleReader(FunctionReader):
 
     def _compute(self, node: ast.For | ast.AsyncFor | ast.While, frame: Frame) -> bool:
         """Compute a loop that decodes constants. False when it is none, or cannot be computed."""
-        if isinstance(node, ast.AsyncFor) or not decodes_text(node):
+        if isinstance(node, ast.AsyncFor) or not self.decodes(node, frame.layer):
             return False
         computer = self.computer(frame)
         try:

@@ -14,17 +14,16 @@ MAX_REASONS = 6
 MAX_NEEDED = 12  # a longer list of what would have to be otherwise explains nothing
 
 
-def reasons_for(model: Model, features: Features, threshold: float, rules: Mapping[str, Rule]) -> tuple[Reason, ...]:
-    """The weightiest reasons of a score, and all that are needed for it to reach `threshold`; none without a case.
+def reasons_for(
+    model: Model, features: Features, member: str, threshold: float, rules: Mapping[str, Rule]
+) -> tuple[Reason, ...]:
+    """The weightiest reasons of a score, and all that are needed for it to reach `threshold`.
 
-    They speak of the worst member. A feature is worth what the margin loses when it alone is set to 0. Of features that
-    stand in for one another each is worth little by itself, so the needed ones are found greedily: the weightiest is
-    taken away, then the weightiest of the rest, until the score falls below the threshold.
+    They speak of one member, which is the worst. A feature is worth what the margin loses when it alone is set to 0. Of
+    features that stand in for one another each is worth little by itself, so the needed ones are found greedily: the
+    weightiest is taken away, then the weightiest of the rest, until the score falls below the threshold.
     """
-    worst = model.worst(features.cases)
-    if worst is None:
-        return ()
-    member, seen = worst[0], features.case(worst[0])
+    seen = features.case(member)
     vector = model.vector(features.cases[member])
     present = [position for position, value in enumerate(vector) if value]
     worth = _worth(model, vector, present)

@@ -29,13 +29,14 @@ class Meter:
 
     bounds: ScanBounds
     budget: Budget
+    max_steps: int  # of `bounds`; every expression looks at it
     steps: int = 0
     computing: StepBudget = field(default_factory=StepBudget)
 
     @classmethod
     def for_scan(cls, bounds: ScanBounds) -> Meter:
         """A fresh meter."""
-        return cls(bounds, Budget(bounds.max_decoded_bytes, bounds.max_folded_items))
+        return cls(bounds, Budget(bounds.max_decoded_bytes, bounds.max_folded_items), bounds.max_steps)
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 MAX_TEXT = 400_000  # bytes of one module that are looked at: its beginning and its end
 LONG_LINE = 400  # bytes: shorter lines are merely long
-_NAME = re.compile(rb"[A-Za-z_][A-Za-z0-9_]{2,}")
+_NAME = re.compile(rb"[A-Za-z_][A-Za-z0-9_]{5,}")
 _CASE_CHANGE = re.compile(rb"[a-z][A-Z]")
 _SAMPLE_NAMES = 800
 _MIN_NAMES = 12
@@ -28,27 +28,40 @@ _STRUCTURE = re.compile(
 _PLAIN_ASSIGNMENT = re.compile(rb"[\w., \[\]'\":]+(?::\s*[\w\[\], .|]+)?=\s*(?!.*\()")
 # name -> what is counted, and how many of it make 1; each doubling adds 1
 _COUNTED: tuple[tuple[str, re.Pattern[bytes], int], ...] = (
-    ("style/comments", re.compile(rb"^[ \t]*#", re.MULTILINE), 1),
-    ("style/docstrings", re.compile(rb'"""|\'\'\''), 2),
-    ("style/functions", re.compile(rb"^[ \t]*(?:async )?def ", re.MULTILINE), 1),
-    ("style/classes", re.compile(rb"^[ \t]*class ", re.MULTILINE), 1),
-    ("style/hints", re.compile(rb"\)[ \t]*->|^[ \t]*from typing|^[ \t]*\w+: [\w\[\], .|]+ =", re.MULTILINE), 1),
-    ("style/relative-imports", re.compile(rb"^[ \t]*from \.", re.MULTILINE), 1),
-    ("style/raises", re.compile(rb"^[ \t]*raise\b", re.MULTILINE), 1),
-    ("style/returns", re.compile(rb"^[ \t]*return\b", re.MULTILINE), 1),
     ("style/self", re.compile(rb"\bself\."), 1),
-    ("style/exports", re.compile(rb"^__all__|^_?log(?:ger)?\s*=", re.MULTILINE), 1),
+    ("style/exports", re.compile(rb"\n(?:__all__|_?log(?:ger)?\s*=)"), 1),
     ("text/silenced", re.compile(rb"except[^\n:]{0,40}:\s*(?:pass|return|continue)\b"), 1),
     ("text/semicolons", re.compile(rb";[ \t]*[A-Za-z_]"), 1),
     ("text/escapes", _ESCAPE, 16),
 )
 
 
+# The same for words at the beginning of a line, which one search finds together.
+_BEGINNING = re.compile(rb"\n[ \t]*(#|(?:async )?def |class |from (?:\.|typing)|raise\b|return\b|\w+: [\w\[\], .|]+ =)")
+_RETURN_HINT = re.compile(rb"\)[ \t]*->")
+_HINTS = "style/hints"
+_BEGINNINGS = {
+    b"#": "style/comments",
+    b"def ": "style/functions",
+    b"async def ": "style/functions",
+    b"class ": "style/classes",
+    b"from .": "style/relative-imports",
+    b"raise": "style/raises",
+    b"return": "style/returns",
+    b"from typing": _HINTS,
+}
+
+
 def statistics_of(raw: bytes) -> Iterator[tuple[str, int]]:
     """The figures of one module that are not 0, by name."""
     text = raw if len(raw) <= MAX_TEXT else raw[: MAX_TEXT // 2] + raw[-MAX_TEXT // 2 :]
-    figures = [(name, _magnitude(len(pattern.findall(text)), unit)) for name, pattern, unit in _COUNTED]
+    lines = b"\n" + text  # so that every line has a beginning that is found fast
+    figures = [(name, _magnitude(len(pattern.findall(lines)), unit)) for name, pattern, unit in _COUNTED]
+    beginnings = Counter(_BEGINNINGS.get(word, _HINTS) for word in _BEGINNING.findall(lines))
+    beginnings[_HINTS] += len(_RETURN_HINT.findall(text))
+    figures += [(name, _magnitude(count, 1)) for name, count in beginnings.items()]
     figures += [
+        ("style/docstrings", _magnitude(text.count(b'"""') + text.count(b"'''"), 2)),
         ("style/lines", _magnitude(raw.count(b"\n") + 1, 1)),
         ("text/line", _magnitude(max(map(len, text.split(b"\n"))), LONG_LINE)),
         ("text/literal", _longest_literal(text)),
@@ -89,7 +102,7 @@ def entropy(text: bytes) -> int:
 
 def _odd_names(text: bytes) -> int:
     """Per cent of the different names of six letters or more that are no words."""
-    names = [name for name in dict.fromkeys(_NAME.findall(text)) if len(name) >= 6][:_SAMPLE_NAMES]
+    names = list(dict.fromkeys(_NAME.findall(text)))[:_SAMPLE_NAMES]
     if len(names) < _MIN_NAMES:
         return 0
     return 100 * sum(map(_is_odd, names)) // len(names)

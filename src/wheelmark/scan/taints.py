@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from wheelmark.scan.values import Taint
 from wheelmark.scan.vocabulary import CIPHERS, RECEIVED, REQUESTS, names_of
@@ -79,6 +80,7 @@ IDENTITY_COMMAND = re.compile(
 )
 
 
+@lru_cache(maxsize=50_000)
 def gives(name: str) -> Taint | None:
     """The kind of origin that the result of calling `name` has."""
     if name in _RESPONSES:
@@ -118,11 +120,17 @@ _DECODING_WORDS = ("decode", "decompress", "unhex", "a2b", "fromhex")
 _TEXT_CODECS = ("utf", "ascii", "latin", "iso", "cp1", "mbcs")
 
 
-def decodes(name: str, arguments: Sequence[object]) -> bool:
-    """True when `name` decodes or decompresses; turning bytes into text by a character set is no decoding."""
+@lru_cache(maxsize=50_000)
+def may_decode(name: str) -> bool:
+    """True when `name` decodes or decompresses with some arguments."""
     # What an encoder gave is turned into text as often as what a decoder gave, and hides nothing.
     told = name.removesuffix("().decode")
-    if not told.startswith(_DECODER_PREFIXES) or not any(word in told for word in _DECODING_WORDS):
+    return told.startswith(_DECODER_PREFIXES) and any(word in told for word in _DECODING_WORDS)
+
+
+def decodes(name: str, arguments: Sequence[object]) -> bool:
+    """True when `name` decodes or decompresses; turning bytes into text by a character set is no decoding."""
+    if not may_decode(name):
         return False
     if name == "codecs.decode":
         codec = arguments[1] if len(arguments) > 1 else "utf-8"
@@ -130,6 +138,7 @@ def decodes(name: str, arguments: Sequence[object]) -> bool:
     return True
 
 
+@lru_cache(maxsize=50_000)
 def propagates(name: str) -> bool:
     """True when the result of calling `name` comes from what its arguments came from."""
     return name in _PROPAGATING or name.startswith(_PROPAGATING_PREFIXES)

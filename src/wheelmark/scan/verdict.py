@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from wheelmark.scan.features import Features
 from wheelmark.scan.model import SCORE_UNITS, Model
 from wheelmark.scan.report import Finding, Severity, Verdict
 
@@ -41,10 +40,12 @@ def decisive(findings: Iterable[Finding], model: Model) -> list[Finding]:
     ]
 
 
-def joined_score(findings: Iterable[Finding], features: Features, model: Model) -> float:
-    """The score of the model, of the findings that decide, or of rules that the model does not know: the greatest."""
+def joined_score(findings: Iterable[Finding], worst: tuple[str, int] | None, model: Model) -> float:
+    """The score of the model, of the findings that decide, or of rules that the model does not know: the greatest.
+
+    `worst` is the model's worst case with its margin (`Model.worst`).
+    """
     everything = list(findings)
-    worst = model.worst(features.cases)
     weighed = 0.0 if worst is None else model.score(worst[1])
     deciding = decisive(everything, model)
     if deciding:

@@ -23,7 +23,7 @@ def value_of(source: str, bounds: ScanBounds | None = None) -> Value:
     """What is known of the variable `x` after a module's body."""
     meter = Meter.for_scan(bounds or ScanBounds())
     reader = ModuleReader("m.py", "m", is_package=False, meter=meter, read_member=lambda path: None)
-    reader.read(ast.parse(source), Context.IMPORT, {})
+    reader.read(ast.parse(source), source, Context.IMPORT, {})
     return reader.names["x"]
 
 

@@ -118,7 +118,7 @@ def test_reasons_name_the_smallest_set_that_turns_the_verdict(tmp_path: Path) ->
     features = Features()
     features.note("m.py", "act/a/import", 1, 7)
     features.note("m.py", "act/b/import", 3, 9)
-    reasons = reasons_for(model, features, model.malicious, {})
+    reasons = reasons_for(model, features, "m.py", model.malicious, {})
     assert [(reason.member, reason.line, reason.needed) for reason in reasons] == [
         ("m.py", 7, True),
         ("m.py", 9, False),

@@ -160,7 +160,7 @@ def verdict_on(*findings: Finding, seen: tuple[str, ...] = (), complete: bool = 
     features = Features()
     for name in seen:
         features.note("m.py", name, 1)
-    return verdict_of(joined_score(findings, features, a_model()), a_model(), complete=complete)
+    return verdict_of(joined_score(findings, a_model().worst(features.cases), a_model()), a_model(), complete=complete)
 
 
 def test_no_number_of_lesser_findings_of_unknown_rules_makes_a_file_malicious() -> None:
@@ -184,9 +184,9 @@ def test_circumstances_alone_are_no_case() -> None:
     model = a_model(trees=(9_000_000,))
     features = Features()
     features.note("m.py", "rules/high", 3)
-    assert joined_score([], features, model) == 0
+    assert joined_score([], model.worst(features.cases), model) == 0
     features.note("m.py", "act/send over the network/install", 1)
-    assert joined_score([], features, model) == 0.99
+    assert joined_score([], model.worst(features.cases), model) == 0.99
 
 
 def test_incomplete_scan_is_never_benign() -> None:
