@@ -223,7 +223,22 @@ def _places_of(word: str, text: str) -> Iterator[int]:
         at = text.find(word, end)
 
 
+def _has_statement_that_is_not_computed(node: ast.AST) -> bool:
+    """A look at the statements only, which are few."""
+    waiting: list[ast.AST] = [node]
+    while waiting:
+        inside = vars(waiting.pop())
+        for field in ("body", "orelse", "finalbody"):
+            for each in statements if type(statements := inside.get(field)) is list else ():
+                if type(each) in _NOT_COMPUTED:
+                    return True
+                waiting.append(each)
+    return False
+
+
 def _looks_like_decoding(node: ast.AST) -> bool:
+    if _has_statement_that_is_not_computed(node):
+        return False
     seen, found = 0, False
     waiting: list[ast.AST] = [node]
     while waiting:

@@ -21,14 +21,14 @@ _MIN_NAMES = 12
 _LITERAL = re.compile(rb"['\"]([^'\"\s\\]{40,})['\"]")
 _ESCAPE = re.compile(rb"\\x[0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\[0-7]{3}")
 _NUMBERS = re.compile(rb"[\[({]\s{0,40}(?:(?:0x)?[0-9a-fA-F]{1,4},\s{0,40}){40,}")
-_TOP_LEVEL = re.compile(rb"^[^\s#'\"@)\]}][^\n]*", re.MULTILINE)
+_TOP_LEVEL = re.compile(rb"\n([^\s#'\"@)\]}][^\n]*)")
 _STRUCTURE = re.compile(
     rb"(?:import|from|def|async\s+def|class|if\s+__name__|elif|else|return|__\w+__\s*=|setup\s*\(|setuptools\.setup\s*\()\b"
 )
 _PLAIN_ASSIGNMENT = re.compile(rb"[\w., \[\]'\":]+(?::\s*[\w\[\], .|]+)?=\s*(?!.*\()")
 # name -> what is counted, and how many of it make 1; each doubling adds 1
 _COUNTED: tuple[tuple[str, re.Pattern[bytes], int], ...] = (
-    ("style/self", re.compile(rb"\bself\."), 1),
+    ("style/self", re.compile(rb"self\.(?<!\wself\.)"), 1),
     ("style/exports", re.compile(rb"\n(?:__all__|_?log(?:ger)?\s*=)"), 1),
     ("text/silenced", re.compile(rb"except[^\n:]{0,40}:\s*(?:pass|return|continue)\b"), 1),
     ("text/semicolons", re.compile(rb";[ \t]*[A-Za-z_]"), 1),
@@ -67,7 +67,7 @@ def statistics_of(raw: bytes) -> Iterator[tuple[str, int]]:
         ("text/literal", _longest_literal(text)),
         ("text/numbers", _magnitude(sum(map(len, _NUMBERS.findall(text))), 160)),
         ("text/odd-names", _odd_names(text)),
-        ("text/at-once", _at_once(text)),
+        ("text/at-once", _at_once(lines)),
         ("text/foreign", _magnitude(len(text) - len(text.translate(None, _FOREIGN)), 16)),
     ]
     for name, value in figures:
@@ -117,10 +117,10 @@ def _is_odd(name: bytes) -> bool:
     return vowels * 6 < len(letters) or digits * 3 > len(letters) or changes * 3 > len(letters)
 
 
-def _at_once(text: bytes) -> int:
+def _at_once(lines: bytes) -> int:
     """How many statements at the left margin do something, rather than import, define or set a plain value."""
     count = 0
-    for line in _TOP_LEVEL.findall(text):
+    for line in _TOP_LEVEL.findall(lines):
         if _STRUCTURE.match(line) is None and _PLAIN_ASSIGNMENT.match(line) is None:
             count += 1
     return min(count, 50)
