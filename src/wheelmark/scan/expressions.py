@@ -39,7 +39,12 @@ class ExpressionReader(NameReader):
         meter.steps += 1
         if meter.steps > meter.max_steps:
             raise StepsExceeded
-        handler = _EXPRESSIONS.get(type(node))
+        kind = type(node)
+        if kind is ast.Name:  # two of five expressions
+            found = frame.names.get(node.id)  # type: ignore[attr-defined]  # its type is told
+            if found is not None:
+                return found
+        handler = _EXPRESSIONS.get(kind)
         return NOTHING if handler is None else handler(self, node, frame)
 
     # Expressions

@@ -238,7 +238,7 @@ class ModuleReader(FunctionReader):
             frame.returns.append(self.evaluate(node.value, frame))
 
     def _global(self, node: ast.Global | ast.Nonlocal, frame: Frame) -> None:
-        frame.globals_declared.update(node.names)
+        frame.globals_declared |= set(node.names)
 
     def _assert(self, node: ast.Assert, frame: Frame) -> None:
         self.evaluate(node.test, frame)

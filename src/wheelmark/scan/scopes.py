@@ -47,7 +47,7 @@ class Frame:
     context: Context
     scope: str = ""
     closure: tuple[dict[str, Value], ...] = ()
-    globals_declared: set[str] = field(default_factory=set)
+    globals_declared: frozenset[str] = frozenset()
     returns: list[Value] = field(default_factory=list)
     layer: int = 0  # depth of executed text
     line: int = 0  # of the outermost call that executes text; 0 in code as written
