@@ -265,6 +265,8 @@ def _read_module(state: _Gathering, path: str) -> None:
         state.contents.gap(f"{path}: expected code that is nested less deeply")
     _follow_imports(state, reader.harvest)
     _follow_scripts(state, reader.harvest)
+    if state.program is None:
+        reader.forget()
 
 
 def _reader(state: _Gathering, path: str, module: str, *, is_package: bool) -> ModuleReader:

@@ -53,6 +53,14 @@ class NameReader(CallReader):
         self.command_classes: list[Value] = []
         self.decoding_lines = DecodingLines("")  # of the module's own text
 
+    def forget(self) -> None:
+        """Let go of all but the harvest.
+
+        Functions and their reader hold one another, and the tree with them; nobody looks for cycles during a scan.
+        """
+        for held in (self.names, self.functions, self.classes, self.own_functions, self.own_classes):
+            held.clear()
+
     def steps(self, count: int) -> None:
         """Spend steps of the meter. Raises: StepsExceeded when they have run out."""
         self.meter.steps += count
