@@ -19,6 +19,7 @@ _PROGRAM_FOLDERS = words("script scripts bin")
 _APART_AT_ROOT = frozenset({"noxfile.py", "conftest.py", "fabfile.py", "tasks.py", "dodo.py", "runtests.py", "wscript"})
 _APART_NAME = re.compile(r"(^|/)(test_[^/]*|[^/]*_tests?|conftest)\.py$")
 _BUILD_FILES = frozenset({"setup.py", "hatch_build.py", "pdm_build.py", "build_hooks.py"})
+_NAMING_FILES = frozenset({*_BUILD_FILES, "setup.cfg", "pyproject.toml"})  # where folders of source code are named
 _STARTUP_MODULES = frozenset({"sitecustomize.py", "usercustomize.py"})
 _NATIVE_MAGIC = (
     b"\x7fELF",
@@ -96,6 +97,11 @@ def lay_out(
     root = "" if is_wheel else _root_of(everything)
     python = [path for path in everything if is_python(path)]
     apart = frozenset(path for path in python if _is_apart(path.removeprefix(root), is_wheel=is_wheel))
+    if not is_wheel:
+        named = b"\n".join(
+            raw for path, raw in {**texts, **sources}.items() if path.removeprefix(root) in _NAMING_FILES
+        )
+        apart |= {path for path in python if _is_apart_by_words(path.removeprefix(root), named)}
     if len(apart) == len([path for path in python if path.removeprefix(root) not in _BUILD_FILES]):
         apart = frozenset()  # a distribution that is nothing but "tests" is imported under that name
     modules = {_module_name(path, root): path for path in reversed(python)}
@@ -159,6 +165,15 @@ def _is_apart(inner: str, *, is_wheel: bool) -> bool:
     if _APART_NAME.search(inner.lower()):
         return True
     return not is_wheel and inner in _APART_AT_ROOT
+
+
+def _is_apart_by_words(inner: str, named: bytes) -> bool:
+    """True below a folder like `manual tests`: no import can name it, and what describes the build does not either."""
+    return any(
+        folder.encode("utf-8", "replace") not in named and not _APART_FOLDERS.isdisjoint(folder.lower().split())
+        for folder in inner.split("/")[:-1]
+        if " " in folder
+    )
 
 
 def _context(path: str, root: str, is_wheel: bool, is_apart: bool, is_hook: bool) -> Context:
