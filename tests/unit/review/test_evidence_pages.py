@@ -101,6 +101,7 @@ def test_finding_without_a_line_to_show_leads_nowhere(index: FoundedIndex) -> No
     file = held_file(source=SOURCE, findings=[a_finding(member="lib.zip!/a.py", line=3)])
     case = page(f"/review/files/{file.pk}/")
     assert "lib.zip!/a.py:3" in case
+    assert "Its code is not shown: the file has no member of this path." in case
     assert "code/?member=lib.zip" not in case
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import tempfile
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
-from wheelmark.dist import Bounds, walk_archive
+from wheelmark.dist import Bounds
 from wheelmark.errors import WheelmarkError
 from wheelmark.server.projects.models import File
 from wheelmark.server.publishing.keys import file_key
@@ -35,7 +34,7 @@ _EGG_INFO = re.compile(r"(^|/)[^/]+\.egg-info/")
 class Member:
     """One file inside an archive."""
 
-    path: str  # as the archive has it
+    path: str  # as a report has it
     size: int  # bytes
     sha256: str
     text: str | None  # None for what is no text, or too much of it
@@ -43,10 +42,10 @@ class Member:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Members:
-    """What one archive holds, by a path that is the same in every release; `gap` says what was not read."""
+    """What one archive holds, by a path that is the same in every release; `gaps` say what was not read."""
 
     by_place: dict[str, Member]
-    gap: str = ""
+    gaps: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -65,31 +64,33 @@ def opened(store: Store, file: File) -> Iterator[BinaryIO]:
         yield cast(BinaryIO, copy)
 
 
-def read_members(store: Store, file: File) -> Members:
-    """All members of a stored archive, as far as the bounds allow."""
+def read_members(store: Store, file: File, *, inside: bool = False, only: str | None = None) -> Members:
+    """All members of a stored archive, and those of the archives `inside` it, as far as the bounds allow.
+
+    With `only` the path of one it is that one, and the archives where it lies: then no other costs or hinders anything.
+    """
+    from wheelmark.scan.members import MemberReader  # late: the web process needs no scanner until somebody looks
+
     if file.size > MAX_ARCHIVE_BYTES:
-        return Members(by_place={}, gap=f"{file.filename} is larger than what is opened here")
+        return Members(by_place={}, gaps=(f"{file.filename} is larger than what is opened here",))
     found: dict[str, Member] = {}
+    reader = MemberReader(
+        keep_bytes=MAX_TEXT_BYTES, inside=inside, wanted=None if only is None else [only], archive_bounds=READ_BOUNDS
+    )
+    gaps: list[str] = []
     try:
         with opened(store, file) as stream:
             text_left = MAX_ALL_TEXT_BYTES
-            for entry in walk_archive(stream, filename=file.filename, bounds=READ_BOUNDS):
-                if entry.kind != "file":
-                    continue
-                digest, size, kept = hashlib.sha256(), 0, bytearray()
-                for chunk in entry.chunks():
-                    digest.update(chunk)
-                    size += len(chunk)
-                    if size <= MAX_TEXT_BYTES:
-                        kept += chunk
-                text = as_text(bytes(kept)) if size <= min(MAX_TEXT_BYTES, text_left) else None
-                text_left -= size if text is not None else 0
-                found[place_of(entry.path, file.kind)] = Member(
-                    path=entry.path, size=size, sha256=digest.hexdigest(), text=text
+            for read in reader.members(stream, filename=file.filename):
+                text = as_text(read.start) if read.size <= min(MAX_TEXT_BYTES, text_left) else None
+                text_left -= read.size if text is not None else 0
+                found[place_of(read.path, file.kind)] = Member(
+                    path=read.path, size=read.size, sha256=read.sha256, text=text
                 )
     except WheelmarkError as error:
-        return Members(by_place=found, gap=f"{file.filename} could not be read to its end: {error}")
-    return Members(by_place=found)
+        gaps.append(f"{file.filename}: {error}")
+    gaps += [f"{gap.path or file.filename}: {gap.reason}" for gap in reader.gaps]
+    return Members(by_place=found, gaps=tuple(gaps))
 
 
 def place_of(path: str, kind: str) -> str:

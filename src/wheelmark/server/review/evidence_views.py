@@ -32,15 +32,16 @@ def code(request: HttpRequest, file_id: int) -> HttpResponse:
     file = _file(file_id)
     scan = evidence.newest_scan(file)
     findings = scan.findings if scan else []
-    members = read_members(current_store(), file)
     path = request.GET.get("member", "")
-    context: dict[str, object] = {"now": timezone.now(), "file": file, "scan": scan, "gap": members.gap, "path": path}
+    members = read_members(current_store(), file, inside=True, only=path or None)
+    context: dict[str, object] = {"now": timezone.now(), "file": file, "scan": scan, "gaps": members.gaps, "path": path}
     if path:
         member = next((each for each in members.by_place.values() if each.path == path), None)
-        if member is None:
+        if member is None and not members.gaps:
             raise Http404("no such member")
         context["member"] = member
-        context["page"] = evidence.code_page(member, findings, first=_number(request.GET.get("from", "1")))
+        if member is not None:
+            context["page"] = evidence.code_page(member, findings, first=_number(request.GET.get("from", "1")))
         context["page_query"] = urlencode({"member": path})
     else:
         rows = evidence.member_rows(members, findings)

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from wheelmark.dist import walk_archive
 from wheelmark.errors import WheelmarkError
 from wheelmark.server.projects.models import File
 from wheelmark.server.review.archives import MAX_ARCHIVE_BYTES, READ_BOUNDS, lines_of, opened
@@ -54,40 +53,67 @@ class Excerpt:
         return any(evidence in run.text for line in self.lines if line.marked for run in line.runs)
 
 
-def read_excerpts(store: Store, file: File, findings: Sequence[Mapping[str, Any]]) -> dict[Place, Excerpt]:
-    """The lines around each finding that names a line, as far as the bounds allow.
+@dataclass(frozen=True, slots=True)
+class Excerpts:
+    """What can be shown of findings: the lines, or why there are none."""
 
-    What is missing is missing: the desk then shows the finding's own evidence. The archive is hostile and its bytes
-    are shown, never run.
+    by_place: Mapping[Place, Excerpt]
+    why_none: Mapping[Place, str]
+
+
+def read_excerpts(store: Store, file: File, findings: Sequence[Mapping[str, Any]]) -> Excerpts:
+    """The lines around each finding that names a line, as far as the bounds allow; also inside archives.
+
+    Where a line is missing the desk shows the finding's own evidence, and why. The archive is hostile and its bytes are
+    shown, never run.
     """
     wanted: dict[str, dict[int, str]] = {}
     for finding in findings:
         if finding.get("line"):
             wanted.setdefault(str(finding["member"]), {})[int(finding["line"])] = str(finding.get("evidence", ""))
     excerpts: dict[Place, Excerpt] = {}
-    if not wanted or file.size > MAX_ARCHIVE_BYTES:
-        return excerpts
-    try:
-        with opened(store, file) as stream:
-            _collect(stream, file.filename, dict(list(wanted.items())[:MAX_MEMBERS_READ]), excerpts)
-    except WheelmarkError:
-        return excerpts
-    return excerpts
+    why: dict[Place, str] = {}
+    if wanted and file.size > MAX_ARCHIVE_BYTES:
+        _say(why, wanted, f"the file is larger than the {MAX_ARCHIVE_BYTES:,} bytes that are opened here")
+    elif wanted:
+        read = dict(list(wanted.items())[:MAX_MEMBERS_READ])
+        _say(why, {member: wanted[member] for member in wanted.keys() - read}, "the page shows code of other members")
+        try:
+            with opened(store, file) as stream:
+                _collect(stream, file.filename, read, excerpts, why)
+        except WheelmarkError as error:
+            _say(why, read, str(error))
+    return Excerpts(excerpts, why)
 
 
 def _collect(
-    stream: BinaryIO, filename: str, wanted: dict[str, dict[int, str]], excerpts: dict[Place, Excerpt]
+    stream: BinaryIO,
+    filename: str,
+    wanted: dict[str, dict[int, str]],
+    excerpts: dict[Place, Excerpt],
+    why: dict[Place, str],
 ) -> None:
-    for entry in walk_archive(stream, filename=filename, bounds=READ_BOUNDS):
-        places = wanted.pop(entry.path, None) if entry.kind == "file" else None
-        if places is not None:
-            source = entry.read(MAX_MEMBER_BYTES).decode("utf-8", errors="backslashreplace").removeprefix("\ufeff")
-            lines = lines_of(source)
-            for number, evidence in places.items():
-                if number <= len(lines):
-                    excerpts[entry.path, number] = _excerpt(entry.path, lines, number, evidence)
+    """Take the wanted members out of the archive; what is left of `wanted` is said `why`, and taken out, too."""
+    from wheelmark.scan.members import MemberReader  # late: the web process needs no scanner until then
+
+    reader = MemberReader(keep_bytes=MAX_MEMBER_BYTES, wanted=wanted, to_the_end=False, archive_bounds=READ_BOUNDS)
+    for member in reader.members(stream, filename=filename):
+        places = wanted.pop(member.path, {})
+        lines = lines_of(member.start.decode("utf-8", errors="backslashreplace").removeprefix("\ufeff"))
+        for number, evidence in places.items():
+            if number <= len(lines):
+                excerpts[member.path, number] = _excerpt(member.path, lines, number, evidence)
+            else:
+                reason = reader.why_not(member.path) or f"{len(lines):,} lines of the member were read"
+                why[member.path, number] = reason
         if not wanted:
             return
+    for path in list(wanted):
+        _say(why, {path: wanted.pop(path)}, reader.why_not(path) or "the file has no member of this path")
+
+
+def _say(why: dict[Place, str], wanted: Mapping[str, Mapping[int, str]], reason: str) -> None:
+    why.update({(member, line): reason for member, lines in wanted.items() for line in lines})
 
 
 def _excerpt(member: str, lines: list[str], marked: int, evidence: str) -> Excerpt:

@@ -20,7 +20,7 @@ from wheelmark.server.projects.models import Project, ProjectStatus
 from wheelmark.server.projects.rules import FileState
 from wheelmark.server.review import desk, queries
 from wheelmark.server.review.evidence import query_of_line
-from wheelmark.server.review.excerpts import Excerpt, Place, read_excerpts
+from wheelmark.server.review.excerpts import Excerpt, Excerpts, read_excerpts
 from wheelmark.server.stores import current_store
 from wheelmark.server.web import wording
 from wheelmark.server.web.gate import says_why
@@ -157,14 +157,15 @@ def _case_page(
 
 
 def _with_excerpt(
-    finding: Mapping[str, Any], excerpts: Mapping[Place, Excerpt]
-) -> tuple[Mapping[str, Any], Excerpt | None, bool, str]:
-    """A finding, its lines, whether the lines already show the evidence (decoded text stands in no line), and the query
-    of the page where they stand in all the code; "" where there is none, as inside an archive."""
+    finding: Mapping[str, Any], excerpts: Excerpts
+) -> tuple[Mapping[str, Any], Excerpt | None, bool, str, str]:
+    """A finding, its lines, whether the lines already show the evidence (decoded text stands in no line), the query of
+    the page where they stand in all the code ("" where there are none), and why there are none."""
     member, line = str(finding.get("member", "")), int(finding.get("line") or 0)
-    excerpt = excerpts.get((member, line))
+    excerpt = excerpts.by_place.get((member, line))
     shown = excerpt is not None and excerpt.shows(str(finding.get("evidence", "")))
-    return finding, excerpt, shown, query_of_line(member, line) if excerpt is not None else ""
+    in_code = query_of_line(member, line) if excerpt is not None else ""
+    return finding, excerpt, shown, in_code, excerpts.why_none.get((member, line), "")
 
 
 def _moderator(request: HttpRequest) -> User:
