@@ -15,7 +15,7 @@ from typing import BinaryIO
 from wheelmark.dist import DEFAULT_BOUNDS, Bounds, Entry, walk_archive
 from wheelmark.errors import Refused
 from wheelmark.scan.bounds import ScanBounds
-from wheelmark.scan.contents import MAX_GAPS, free_path
+from wheelmark.scan.contents import MAX_GAPS, MAX_NOTEBOOK_BYTES, NOTEBOOK_SUFFIX, free_path
 from wheelmark.scan.layout import is_python
 from wheelmark.scan.nested import (
     HEAD_BYTES,
@@ -26,6 +26,8 @@ from wheelmark.scan.nested import (
     holds_archive,
     nested_entries,
 )
+from wheelmark.scan.scripts import is_python_script, notebook_source
+from wheelmark.scan.source_encoding import readable_source
 
 MAX_ARCHIVES = 100
 """Archives inside one distribution that are opened. Each may make us decompress what nobody asked for."""
@@ -39,6 +41,19 @@ class ReadMember:
     size: int  # bytes that were read
     sha256: str  # of these bytes
     start: bytes  # the first of them
+
+    def as_counted(self) -> tuple[bytes, str]:
+        """The text whose lines a report counts, and what it is where that is not what the member says.
+
+        For a source in an odd encoding it is what Python runs, for a notebook its code.
+        """
+        if self.path.lower().endswith(NOTEBOOK_SUFFIX) and self.size <= min(len(self.start), MAX_NOTEBOOK_BYTES):
+            source = notebook_source(self.start)
+            return (source, "the code of a notebook") if source else (self.start, "")
+        if is_python(self.path) or is_python_script(self.start):
+            text, encoding = readable_source(self.start)
+            return text, f"what Python reads, for the file declares the encoding {encoding}" if encoding else ""
+        return self.start, ""
 
 
 @dataclass(frozen=True, slots=True)

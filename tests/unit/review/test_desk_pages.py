@@ -57,6 +57,14 @@ def test_empty_desk_says_that_nothing_waits(index: FoundedIndex) -> None:
         page(f"/review/?show={show}")
 
 
+def test_queue_writes_out_what_cannot_be_seen(index: FoundedIndex) -> None:
+    held_file(verdict="incomplete", findings=[])
+    Scan.objects.update(incomplete_reason="demo/\u202egnp.py: expected less")
+    html = page("/review/")
+    assert "\u202e" not in html
+    assert "gnp.py: expected less" in html
+
+
 def test_noticed_lists_what_was_published_although_something_was_found(index: FoundedIndex) -> None:
     file = published(index)
     other = published(index, version="2.0")
@@ -203,4 +211,4 @@ def test_archive_that_is_too_large_shows_the_evidence_alone(
     file = held_file()
     found = excerpts.read_excerpts(current_store(), file, [a_finding()])
     assert not found.by_place
-    assert "larger than the 10 bytes" in found.why_none["demo/__init__.py", 1]
+    assert "larger than the 10 bytes" in found.why_none["demo/__init__.py", 1].reason
