@@ -26,8 +26,8 @@ CPU_SECONDS = 120  # for one sample
 AHEAD = 16  # samples in flight: their bytes are in memory
 # Modules of the scanner that come after the features, or only run it.
 _AFTER_FEATURES = frozenset(
-    {"child", "command", "console", "contract", "feature_words", "isolated"}
-    | {"model", "reasons", "report", "sarif", "verdict"}
+    {"child", "command", "console", "contract", "feature_words", "isolated", "members"}
+    | {"model", "reasons", "report", "rule_commands", "sarif", "verdict"}
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -123,6 +124,8 @@ def scanner_rules() -> str:
     ]
     for rule in rules:
         parts += [f"## {rule.id}\n", f"{rule.message} [Reference]({rule.reference}).\n"]
+        if rule.kept_because:
+            parts.append(f"{_linked(rule.kept_because)}\n")
         for title, samples in (("Found", rule.samples.malicious), ("Left alone", rule.samples.benign)):
             parts += [f"{title}:\n", *(_sample(sample) for sample in samples)]
     return "\n".join(parts)
@@ -135,6 +138,11 @@ def _sample(sample: Sample) -> str:
         lines = content_bytes(content).decode("utf-8", "replace").splitlines()
         texts += [f"# {path}", *(line if len(line) <= MAX_LINE else f"{line[:MAX_LINE]}…" for line in lines), ""]
     return "\n".join(["```text", *texts[:-1], "```\n"])
+
+
+def _linked(text: str) -> str:
+    """A text in which addresses are links."""
+    return re.sub(r"https://[^\s()]+[^\s().,]", r"<\g<0>>", text)
 
 
 def _cell(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +16,22 @@ from wheelmark.scan.ruleset import BUILT_IN, plugin_rules
 
 BUILT_IN_RULES = all_rules()
 RULESET = RuleSet(BUILT_IN_RULES)
+FEW_FAMILIES = Path(__file__).parents[1] / "data" / "rules-of-few-families.json"
 
 
 @pytest.mark.parametrize("rule", BUILT_IN_RULES, ids=lambda rule: rule.id)
 def test_built_in_rule_keeps_the_contract(rule: Rule) -> None:
     assert breaches(rule, RULESET) == []
     assert rule.origin == BUILT_IN
+
+
+def test_rule_that_at_most_one_family_shows_says_why_it_is_kept_and_no_other() -> None:
+    """The list has the families of the development samples that show each; `make bench` counts them."""
+    families = json.loads(FEW_FAMILIES.read_text(encoding="utf-8"))
+    assert {rule.id for rule in BUILT_IN_RULES if rule.kept_because} == set(families)
+    for rule in BUILT_IN_RULES:
+        if rule.id in families:
+            assert rule.kept_because.startswith({0: "No family ", 1: "One family "}[families[rule.id]]), rule.id
 
 
 @pytest.fixture
@@ -74,6 +85,11 @@ def fails(facts: Facts) -> list[Evidence]:
         ({"check": fails}, "malicious 1: expected the scan to work, got KeyError: 'imitation'"),
         ({"version": 0}, "expected a version from 1, got 0"),
         ({"message": "no sentence"}, "expected a message of whole sentences"),
+        (
+            {"kept_because": "It may come."},
+            "expected kept_because as whole sentences with an https",
+        ),
+        ({"kept_because": "see https://a.example.invalid/"}, "expected kept_because as whole sentences with an https"),
         ({"reference": "see the wiki"}, "expected a reference that begins with https://, got 'see the wiki'"),
     ],
 )

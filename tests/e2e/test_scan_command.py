@@ -150,7 +150,13 @@ def test_rules_are_listed_with_what_they_are(tmp_path: Path) -> None:
     assert mine["tactic"] == "TA0040 Impact"
     assert mine["origin"].startswith("deletes_at_import.py sha256:")
     assert listed["secrets-sent"]["origin"] == "built-in"
-    assert "deletes-at-import        3        critical  TA0040 Impact" in scan("rules", "--rules", rules).stdout
+    assert mine["kept_because"] == ""
+    assert listed["odd-executable"]["kept_because"].startswith("One family of the development samples shows it.")
+    table = scan("rules", "--rules", rules).stdout
+    assert "deletes-at-import        3        critical  TA0040 Impact" in table
+    told = table.partition("Kept though hardly any known malware shows them:")[2]
+    assert "odd-executable: One family" in told
+    assert "secrets-sent" not in told
 
 
 def test_new_rule_is_written_tested_and_used(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -51,14 +51,19 @@ class Contents:
 
     def free_path(self, path: str) -> str:
         """The path, or another one where it is taken: an installer takes one of two such members, so look at both."""
-        while path in self.sizes:
-            path = f"{path.removesuffix('.py')}#again.py" if is_python(path) else f"{path}#again"
-        return path
+        return free_path(path, self.sizes)
 
     def gap(self, reason: str) -> None:
         """Remember that something was not looked at."""
         if len(self.gaps) < MAX_GAPS:
             self.gaps.append(reason)
+
+
+def free_path(path: str, taken: Container[str]) -> str:
+    """The path that a report has for a member: its own, or where that is taken, one that says so."""
+    while path in taken:
+        path = f"{path.removesuffix('.py')}#again.py" if is_python(path) else f"{path}#again"
+    return path
 
 
 class NestedReader:

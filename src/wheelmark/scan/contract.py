@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 
 from wheelmark.scan.bounds import ScanBounds
@@ -13,6 +14,7 @@ from wheelmark.scan.rule import MAX_MESSAGE, Rule, RuleState
 from wheelmark.scan.ruleset import RuleSet
 from wheelmark.scan.samples import WHEEL_NAME, Sample, Samples
 
+_SENTENCES_WITH_SOURCE = re.compile(r"[A-Z].*https://\S+\.\S+.*\.", re.DOTALL)
 _NOTHING = Facts(filename=WHEEL_NAME, is_wheel=True, is_pure=True, members=())
 
 
@@ -47,6 +49,8 @@ def _about_the_rule(rule: Rule) -> list[str]:
         found.append(f"expected a message of whole sentences of at most {MAX_MESSAGE} characters, got {rule.message!r}")
     if not rule.reference.startswith("https://"):
         found.append(f"expected a reference that begins with https://, got {rule.reference!r}")
+    if rule.kept_because and not _SENTENCES_WITH_SOURCE.fullmatch(rule.kept_because):
+        found.append(f"expected kept_because as whole sentences with an https:// address, got {rule.kept_because!r}")
     try:
         if list(rule.check(_NOTHING)):
             found.append("expected no evidence in a distribution of nothing, got some")

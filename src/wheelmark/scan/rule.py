@@ -66,6 +66,7 @@ class Rule:
     state: RuleState = RuleState.ENABLED
     yara: str = ""
     samples: Samples = field(default=Samples(), compare=False)
+    kept_because: str = ""  # for readers: why it is kept though hardly any known malware shows it, and who described it
     origin: str = ""  # where the rule was loaded from; set by the loader, part of the version of the rule set
 
     def findings(self, facts: Facts, limit: int) -> list[Finding]:

@@ -20,6 +20,7 @@ from wheelmark.scan.rule_folder import folder_rules
 from wheelmark.scan.ruleset import RuleSet, all_rules
 
 MAX_EVIDENCE_SHOWN = 100  # characters
+MAX_REASON_SHOWN = 1_000
 
 
 def main_rules(argv: Sequence[str]) -> int:
@@ -41,6 +42,11 @@ def main_rules(argv: Sequence[str]) -> int:
     rows = [("id", "version", "severity", "tactic", "state", "origin")]
     rows += [(rule.id, str(rule.version), rule.severity, rule.tactic, rule.state, rule.origin[:60]) for rule in rules]
     _print_table(rows, sys.stdout)
+    little = [rule for rule in rules if rule.kept_because]
+    if little:
+        print("\nKept though hardly any known malware shows them:")
+    for rule in little:
+        print(f"\n{rule.id}: {printable(rule.kept_because, MAX_REASON_SHOWN)}")
     print(f"\n{len(rules)} rules, rule set {version}")
     return EXIT_CLEAN
 
@@ -56,6 +62,7 @@ def described(rule: Rule) -> dict[str, object]:
         "message": rule.message,
         "reference": rule.reference,
         "origin": rule.origin,
+        "kept_because": rule.kept_because,
     }
 
 

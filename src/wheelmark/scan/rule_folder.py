@@ -117,6 +117,7 @@ def yara_rule(source: str) -> Rule:
             malicious=tuple(Sample.imported(str(text)) for text in meta.get("malicious", ())),
             benign=tuple(Sample.imported(str(text)) for text in meta.get("benign", ())),
         ),
+        kept_because=str(_one(meta, "kept_because", "")),
     )
 
 

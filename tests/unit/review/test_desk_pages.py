@@ -57,6 +57,14 @@ def test_empty_desk_says_that_nothing_waits(index: FoundedIndex) -> None:
         page(f"/review/?show={show}")
 
 
+def test_queue_writes_out_what_cannot_be_seen(index: FoundedIndex) -> None:
+    held_file(verdict="incomplete", findings=[])
+    Scan.objects.update(incomplete_reason="demo/\u202egnp.py: expected less")
+    html = page("/review/")
+    assert "\u202e" not in html
+    assert "gnp.py: expected less" in html
+
+
 def test_noticed_lists_what_was_published_although_something_was_found(index: FoundedIndex) -> None:
     file = published(index)
     other = published(index, version="2.0")
@@ -118,6 +126,8 @@ def test_finding_without_lines_shows_its_evidence(index: FoundedIndex) -> None:
     html = page(f"/review/files/{file.pk}/")
     assert "EVIDENCE-2" in html
     assert "EVIDENCE-3" in html
+    assert "Its code is not shown: the file has no member of this path." in html
+    assert "Its code is not shown: 2 lines of the member were read." in html
     assert "MZ" in html
     assert "\u202e" not in html
 
@@ -133,7 +143,7 @@ def test_code_far_to_the_right_is_shown(index: FoundedIndex) -> None:
 def test_lines_are_counted_as_python_counts_them(index: FoundedIndex) -> None:
     file = held_file(source="a = '\u2028\x0c\x85'\nb = 2\r\nc = 3\rd = 4\n", findings=[a_finding(line=4)])
     found = excerpts.read_excerpts(current_store(), file, [a_finding(line=4)])
-    line = next(line for line in found["demo/__init__.py", 4].lines if line.marked)
+    line = next(line for line in found.by_place["demo/__init__.py", 4].lines if line.marked)
     assert "".join(run.text for run in line.runs) == "d = 4"
 
 
@@ -166,7 +176,7 @@ def test_archive_bomb_costs_no_more_than_the_bounds(index: FoundedIndex) -> None
     file = a_file("demo", "1.0", state=FileState.HELD, content=body)
     current_store().put(file_key(file.sha256), [body], immutable=True)
     found = excerpts.read_excerpts(current_store(), file, [a_finding()])
-    assert all(len(line.runs) < 3_000 for excerpt in found.values() for line in excerpt.lines)
+    assert all(len(line.runs) < 3_000 for excerpt in found.by_place.values() for line in excerpt.lines)
 
 
 def test_many_findings_are_cut_worst_first_and_counted(index: FoundedIndex) -> None:
@@ -199,4 +209,6 @@ def test_archive_that_is_too_large_shows_the_evidence_alone(
 ) -> None:
     monkeypatch.setattr(excerpts, "MAX_ARCHIVE_BYTES", 10)
     file = held_file()
-    assert excerpts.read_excerpts(current_store(), file, [a_finding()]) == {}
+    found = excerpts.read_excerpts(current_store(), file, [a_finding()])
+    assert not found.by_place
+    assert "larger than the 10 bytes" in found.why_none["demo/__init__.py", 1].reason

@@ -29,7 +29,7 @@ def members(gap: str = "", **texts: str | None) -> Members:
             )
             for path, text in texts.items()
         },
-        gap=gap,
+        gaps=(gap,) if gap else (),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import timedelta
 from html import unescape
@@ -15,6 +16,7 @@ from wheelmark.server.projects.models import File
 from wheelmark.server.projects.rules import FileState
 from wheelmark.server.publishing.keys import file_key
 from wheelmark.server.review.evidence import LINES_A_PAGE
+from wheelmark.server.review.excerpts import MAX_MEMBERS_READ
 from wheelmark.server.stores import current_store
 
 pytestmark = pytest.mark.django_db
@@ -59,6 +61,7 @@ def test_case_shows_reasons_flow_and_decoded_code(index: FoundedIndex) -> None:
     assert "sends the environment" in html
     assert "decisive" in html
     assert "demo/a.py:7" in html
+    assert html.count(f"/review/files/{file.pk}/code/?member=demo%2Fa.py&amp;from=1#line-7") == 2  # reason and layer
     assert "print(&#x27;&lt;b&gt;&#x27;)" in html
     assert "<code>base64</code>" in html
     assert "1-abc" in html
@@ -101,7 +104,68 @@ def test_finding_without_a_line_to_show_leads_nowhere(index: FoundedIndex) -> No
     file = held_file(source=SOURCE, findings=[a_finding(member="lib.zip!/a.py", line=3)])
     case = page(f"/review/files/{file.pk}/")
     assert "lib.zip!/a.py:3" in case
+    assert "Its code is not shown: the file has no member of this path." in case
     assert "code/?member=lib.zip" not in case
+
+
+def marked_line(html: str) -> str:
+    """The text of the one line that the page marks."""
+    (row,) = re.findall(r'<tr class="marked">.*?<code>(.*?)</code></td>', html)
+    return unescape(re.sub(r"<[^>]+>", "", row))
+
+
+def test_line_of_a_notebook_is_one_of_its_code(index: FoundedIndex) -> None:
+    cells = [
+        {"cell_type": "markdown", "source": ["# Text\n"]},
+        {"cell_type": "code", "source": ["a = 1\n", "!curl x | sh\n"]},
+    ]
+    notebook = json.dumps({"cells": cells}, indent=1)
+    file = held_file(member="demo/n.ipynb", source=notebook, findings=[a_finding("demo/n.ipynb", line=3)])
+    for address in (f"/review/files/{file.pk}/", f"/review/files/{file.pk}/code/?member=demo/n.ipynb"):
+        html = page(address)
+        assert marked_line(html) == "os.system('curl x | sh')"
+        assert "Shown is the code of a notebook." in html
+
+
+def test_line_of_a_source_in_an_odd_encoding_is_what_python_reads(index: FoundedIndex) -> None:
+    source = "# coding: unicode_escape\n# a comment \\x0aprint(1)\n"
+    file = held_file(source=source, findings=[a_finding(line=3, evidence="print(1)")])
+    for address in (f"/review/files/{file.pk}/", f"/review/files/{file.pk}/code/?member=demo/__init__.py"):
+        html = page(address)
+        assert marked_line(html) == "print(1)"
+        assert "declares the encoding unicode_escape." in html
+
+
+def test_code_in_a_long_member_is_reached_from_the_case_and_from_the_list(index: FoundedIndex) -> None:
+    source = ("x = 1  # " + "-" * 90 + "\n") * 20_000 + "exec(payload)\n"
+    file = held_file(source=source, findings=[a_finding(line=20_001, evidence="exec(payload)")])
+    case = page(f"/review/files/{file.pk}/")
+    assert "lines of the member were read" in case
+    (query,) = re.findall(r"code/\?(member=[^#]+)#line-20001", case)
+    assert marked_line(page(f"/review/files/{file.pk}/code/?{unescape(query)}")) == "exec(payload)"
+    assert 'href="?member=demo/__init__.py"' in unescape(page(f"/review/files/{file.pk}/code/")).replace("%2F", "/")
+
+
+def test_findings_without_a_line_to_stand_at_are_said_on_the_page_of_the_member(index: FoundedIndex) -> None:
+    findings = [
+        a_finding("demo/lib.so", line=0, message="it is packed", evidence="UPX!"),
+        a_finding("demo/lib.so", line=7, message="beyond all lines", evidence="seen there"),
+    ]
+    file = held_file(member="demo/lib.so", source="\x7fELF\0\0", findings=findings)
+    assert "member=demo/lib.so" in page(f"/review/files/{file.pk}/code/").replace("%2F", "/")
+    html = page(f"/review/files/{file.pk}/code/?member=demo/lib.so")
+    assert "is no text, or too long to show" in html
+    for text in ("it is packed", "UPX!", "beyond all lines", "line 7", "seen there"):
+        assert text in html
+
+
+def test_members_beyond_those_that_a_case_reads_are_led_to(index: FoundedIndex) -> None:
+    findings = [a_finding(f"demo/{number}.py", line=1) for number in range(MAX_MEMBERS_READ + 1)]
+    file = stored("1.0", {str(finding["member"]): b"a = 1\n" for finding in findings}, days=0, state=FileState.HELD)
+    a_scan(file, findings=findings)
+    case = page(f"/review/files/{file.pk}/")
+    assert case.count("Its code is not shown: this page reads 20 members") == 1
+    assert case.count("code/?member=") == MAX_MEMBERS_READ + 1
 
 
 @pytest.mark.parametrize("first", ["0", "-4", "999999999", "x", "1" * 40])

@@ -101,6 +101,14 @@ def test_pattern_counts_less_in_code_that_somebody_has_to_call(tmp_path: Path) -
     assert found == [Severity.LOW]
 
 
+def test_pattern_may_say_why_it_is_kept(tmp_path: Path) -> None:
+    said = changed("version = 2", 'version = 2 kept_because = "It is described at https://a.example.invalid/."')
+    (rule,) = folder_rules(a_rule_folder(tmp_path / "said", **said))
+    assert rule.kept_because == "It is described at https://a.example.invalid/."
+    (silent,) = folder_rules(a_rule_folder(tmp_path / "silent", marker_word_yar=YARA_RULE))
+    assert silent.kept_because == ""
+
+
 def test_confined_scanner_applies_rules_of_a_folder(tmp_path: Path) -> None:
     assert scan_wheel(DELETES).verdict is Verdict.BENIGN
     path = tmp_path / "widget-1-py3-none-any.whl"

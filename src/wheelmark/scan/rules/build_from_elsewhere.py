@@ -65,4 +65,9 @@ RULE = Rule(
             ),
         ),
     ),
+    kept_because=(
+        "No family of the development samples shows it. It is kept because such a build takes in what no index "
+        "has looked at, which public indexes refuse in dependencies (https://github.com/pypi/warehouse/issues/7136) "
+        "and do not see in build requirements."
+    ),
 )

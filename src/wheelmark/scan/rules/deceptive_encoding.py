@@ -50,4 +50,8 @@ RULE = Rule(
             ),
         ),
     ),
+    kept_because=(
+        "No family of the development samples shows it. It is kept because it hides any code from every reader, as "
+        "PEP 672 describes under Source Encoding (https://peps.python.org/pep-0672/#source-encoding)."
+    ),
 )

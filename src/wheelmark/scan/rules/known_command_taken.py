@@ -58,4 +58,9 @@ RULE = Rule(
             ),
         ),
     ),
+    kept_because=(
+        "No family of the development samples shows it. It is kept because the technique is described as command "
+        "jacking by entry points "
+        "(https://checkmarx.com/blog/this-new-supply-chain-attack-technique-can-trojanize-all-your-cli-commands/)."
+    ),
 )

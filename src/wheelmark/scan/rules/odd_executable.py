@@ -76,4 +76,8 @@ RULE = Rule(
             ),
         ),
     ),
+    kept_because=(
+        "One family of the development samples shows it. It is kept because packing is common in malware of other "
+        "origin (https://attack.mitre.org/techniques/T1027/002/), and a reader of Python code sees nothing of it."
+    ),
 )

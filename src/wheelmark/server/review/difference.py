@@ -92,7 +92,7 @@ def difference(older: Members, newer: Members) -> Difference:
         shown_lines += len(change.lines)
         changes.append(change)
     same = len(before.keys() & after.keys()) - sum(1 for place in places if place in before and place in after)
-    gaps = tuple(members.gap for members in (older, newer) if members.gap)
+    gaps = older.gaps + newer.gaps
     return Difference(changes=tuple(changes), total=len(places), same=same, gaps=gaps)
 
 

@@ -44,7 +44,6 @@ class CodePage:
     total: int
     previous: int | None
     next: int | None
-    of_whole: tuple[Mapping[str, Any], ...]  # findings that name no line
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +87,14 @@ def code_page(member: Member, findings: Sequence[Mapping[str, Any]], *, first: i
         total=len(lines),
         previous=max(1, start - LINES_A_PAGE) if start > 1 else None,
         next=stop + 1 if stop < len(lines) else None,
-        of_whole=tuple(by_line.get(0, [])),
     )
+
+
+def without_line(member: Member, findings: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Findings in a member that name no line, or one that it does not show: they must stand somewhere, too."""
+    last = len(lines_of(member.text)) if member.text is not None else 0
+    mine = [finding for finding in findings if finding.get("member") == member.path]
+    return [finding for finding in mine if not 1 <= int(finding.get("line") or 0) <= last]
 
 
 def query_of_line(member: str, line: int) -> str:

@@ -15,7 +15,7 @@ from wheelmark.server.accounts.permissions import require
 from wheelmark.server.accounts.rules import Action
 from wheelmark.server.projects.models import File
 from wheelmark.server.review import evidence
-from wheelmark.server.review.archives import read_members
+from wheelmark.server.review.archives import read_member, read_members
 from wheelmark.server.review.difference import LineKind, difference
 from wheelmark.server.stores import current_store
 from wheelmark.server.web.gate import says_why
@@ -32,15 +32,18 @@ def code(request: HttpRequest, file_id: int) -> HttpResponse:
     file = _file(file_id)
     scan = evidence.newest_scan(file)
     findings = scan.findings if scan else []
-    members = read_members(current_store(), file)
     path = request.GET.get("member", "")
-    context: dict[str, object] = {"now": timezone.now(), "file": file, "scan": scan, "gap": members.gap, "path": path}
+    store = current_store()
+    members = read_member(store, file, path) if path else read_members(store, file, inside=True)
+    context: dict[str, object] = {"now": timezone.now(), "file": file, "scan": scan, "gaps": members.gaps, "path": path}
     if path:
-        member = next((each for each in members.by_place.values() if each.path == path), None)
-        if member is None:
+        member = members.by_place.get(path)
+        if member is None and not members.gaps:
             raise Http404("no such member")
         context["member"] = member
-        context["page"] = evidence.code_page(member, findings, first=_number(request.GET.get("from", "1")))
+        if member is not None:
+            context["without_line"] = evidence.without_line(member, findings)
+            context["page"] = evidence.code_page(member, findings, first=_number(request.GET.get("from", "1")))
         context["page_query"] = urlencode({"member": path})
     else:
         rows = evidence.member_rows(members, findings)

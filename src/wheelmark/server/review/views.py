@@ -20,7 +20,7 @@ from wheelmark.server.projects.models import Project, ProjectStatus
 from wheelmark.server.projects.rules import FileState
 from wheelmark.server.review import desk, queries
 from wheelmark.server.review.evidence import query_of_line
-from wheelmark.server.review.excerpts import Excerpt, Place, read_excerpts
+from wheelmark.server.review.excerpts import Excerpt, Excerpts, read_excerpts
 from wheelmark.server.stores import current_store
 from wheelmark.server.web import wording
 from wheelmark.server.web.gate import says_why
@@ -146,6 +146,8 @@ def _case_page(
         "words": wording.file_state_words(FileState(view.file.state), snapshot=view.listed_in),
         "uploaded_with": wording.uploaded_with_words(view.file.uploaded_with),
         "findings": [_with_excerpt(finding, excerpts) for finding in view.findings],
+        "reasons": [_leading(reason) for reason in view.scan.reasons] if view.scan else [],
+        "layers": [_leading(layer) for layer in view.scan.layers] if view.scan else [],
         "any_needed": view.scan is not None and any(reason.get("needed") for reason in view.scan.reasons),
         "steps": steps,
         "seen": queries.seen_token(view),
@@ -157,14 +159,22 @@ def _case_page(
 
 
 def _with_excerpt(
-    finding: Mapping[str, Any], excerpts: Mapping[Place, Excerpt]
-) -> tuple[Mapping[str, Any], Excerpt | None, bool, str]:
-    """A finding, its lines, whether the lines already show the evidence (decoded text stands in no line), and the query
-    of the page where they stand in all the code; "" where there is none, as inside an archive."""
+    finding: Mapping[str, Any], excerpts: Excerpts
+) -> tuple[Mapping[str, Any], Excerpt | None, bool, str, str]:
+    """A finding, its lines, whether the lines already show the evidence (decoded text stands in no line), the query of
+    the page where they stand in all the code ("" where they do not), and why there are none."""
     member, line = str(finding.get("member", "")), int(finding.get("line") or 0)
-    excerpt = excerpts.get((member, line))
+    excerpt = excerpts.by_place.get((member, line))
     shown = excerpt is not None and excerpt.shows(str(finding.get("evidence", "")))
-    return finding, excerpt, shown, query_of_line(member, line) if excerpt is not None else ""
+    none = excerpts.why_none.get((member, line))
+    leads = excerpt is not None or (none is not None and none.in_code)
+    return finding, excerpt, shown, query_of_line(member, line) if leads else "", none.reason if none else ""
+
+
+def _leading(place: Mapping[str, Any]) -> dict[str, Any]:
+    """A reason or a layer with the query of the page where its line stands in all the code; "" where it has none."""
+    member, line = str(place.get("member", "")), int(place.get("line") or 0)
+    return {**place, "in_code": query_of_line(member, line) if member and line else ""}
 
 
 def _moderator(request: HttpRequest) -> User:

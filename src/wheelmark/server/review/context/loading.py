@@ -173,7 +173,7 @@ def _siblings(file: File, store: Store) -> tuple[Sibling, ...]:
 def _python_digests(file: File, store: Store) -> tuple[tuple[str, str], ...]:
     """The modules of a stored file and their digests; none where it could not be read whole, for then all differs."""
     members = read_members(store, file)
-    if members.gap:
+    if members.gaps:
         return ()
     return tuple(
         sorted(
