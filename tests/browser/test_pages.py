@@ -10,7 +10,7 @@ from playwright.sync_api import Browser
 from pytest_django.live_server_helper import LiveServer
 
 from support.browser import SCHEMES, WIDTHS, watched_page
-from support.browser_index import LONG_NAME, Populated
+from support.browser_index import INNER, LONG_NAME, Populated
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 
@@ -62,6 +62,8 @@ MODERATOR = (
     "/review/files/HELD/",
     "/review/files/HELD/code/",
     "/review/files/HELD/code/?member=demo/__init__.py",
+    f"/review/files/HELD/code/?member=demo/lib.zip!/{INNER}",
+    "/review/files/HELD/code/?member=demo/lib.zip!/cut.zip!/a.py",
     "/review/files/HELD/new/",
     "/review/projects/demo/quarantine",
     "/review/projects/arrested/quarantine",

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from support.publishing import found_index
 from support.rows import a_file, a_project, a_release
-from support.web import METADATA, a_finding, a_scan, held_file, logged_in_user
+from support.web import METADATA, a_finding, a_scan, a_zip, held_file, logged_in_user
 from wheelmark.server.accounts.models import User
 from wheelmark.server.projects.lifecycle import set_status, yank
 from wheelmark.server.projects.models import Collaborator, File, Project, ProjectStatus, Release, Role
@@ -20,6 +20,7 @@ from wheelmark.server.review.models import Scan
 from wheelmark.server.stores import current_store
 
 LONG_NAME = "a-name-that-is-as-long-as-a-name-may-be-" + "x" * 59
+INNER = "a-folder/" + "an_inner_module" * 9 + ".py"
 README = """\
 # Demo 👩‍👩‍👧‍👦 wheels
 
@@ -132,7 +133,8 @@ def populate() -> Populated:
 
 def _held() -> File:
     held_file("demo", "6.5", source=HOSTILE_SOURCE.replace("exec(", "len("), findings=[])
-    held = held_file(source=HOSTILE_SOURCE)
+    others = {"demo/lib.zip": a_zip({INNER: HOSTILE_SOURCE.encode(), "cut.zip": a_zip({"a.py": b"a = 1\n"})[:-30]})}
+    held = held_file(source=HOSTILE_SOURCE, others=others)
     flow = [
         {"kind": "source", "what": "os.environ['TOKEN']", "member": "demo/__init__.py", "line": 3},
         {"kind": "transform", "what": "base64.b64decode", "member": "demo/__init__.py", "line": 4},
@@ -166,6 +168,8 @@ def _held() -> File:
             a_finding(line=4, evidence="exec(__import__('base64')", message="decodes text and executes it", flow=flow),
             a_finding(line=3, rule="reads-secrets", severity="high", message="reads a secret from the environment"),
             a_finding(line=7, rule="long-blob", severity="low", message="carries a long text without spaces"),
+            a_finding(f"demo/lib.zip!/{INNER}", line=4, message="decodes text and executes it in an archive"),
+            a_finding("demo/lib.zip!/cut.zip!/a.py", line=1, message="lies in an archive that is cut"),
             a_finding("demo/lib.so", line=0, rule="binary", severity="medium", message="a program", evidence="ELF"),
         ],
     )

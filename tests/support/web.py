@@ -56,9 +56,10 @@ def held_file(
     verdict: str = "malicious",
     score: float = 0.97,
     findings: list[dict[str, Any]] | None = None,
+    others: Mapping[str, bytes] | None = None,
 ) -> File:
     """A held file whose bytes lie in the store and whose scan found something in one of its members."""
-    body = a_zip({member: source.encode(), "other.txt": b"nothing to see"})
+    body = a_zip({member: source.encode(), "other.txt": b"nothing to see", **(others or {})})
     a_release(project, version, summary="A held summary")
     file = a_file(project, version, state=FileState.HELD, content=body)
     current_store().put(file_key(file.sha256), [body], immutable=True)

@@ -111,13 +111,14 @@ class MemberReader:
             path, raw = self._archives.popleft()
             opened += 1
             if opened > MAX_ARCHIVES:
-                self._gap(path, f"expected at most {MAX_ARCHIVES} archives inside one distribution, got more")
+                self._gap("", f"expected at most {MAX_ARCHIVES} archives inside one distribution, got more")
                 return
             yield from self._inside(path, raw)
 
     def why_not(self, path: str) -> str:
         """Why a member was not read; "" when nothing says so, and then there is none of this path."""
-        return next((gap.reason for gap in self.gaps if gap.covers(path)), "")
+        untold = "more was not read than is told" if len(self.gaps) == MAX_GAPS else ""
+        return next((gap.reason for gap in self.gaps if gap.covers(path)), untold)
 
     def _wants(self, path: str) -> bool:
         if self._wanted is None or path in self._wanted:

@@ -100,6 +100,21 @@ def test_members_inside_archives_stand_in_the_list_those_with_findings_first(ind
     html = page(f"/review/files/{file.pk}/code/")
     assert html.index("demo/lib.zip!/a.py") < html.index("demo/__init__.py")
     assert "3 members" in html
+    assert "was not read" not in html
+
+
+def test_list_names_what_has_findings_and_was_not_read(index: FoundedIndex) -> None:
+    findings = [a_finding("lib.zip!/a.py", line=number) for number in (1, 2)]
+    findings += [a_finding(f"gone_{number}.py") for number in range(20)]
+    file = held_with(
+        {"lib.zip": a_zip({"a.py": CODE})[:-40]}, [*findings, a_finding("lib.zip", line=0), a_finding("", line=0)]
+    )
+    html = page(f"/review/files/{file.pk}/code/")
+    assert "Findings also lie in what was not read:" in html
+    assert "<code>lib.zip!/a.py</code> (2)" in html
+    assert "and 1 more" in html
+    assert "<code>lib.zip</code> (1)" not in html
+    assert "<code></code>" not in html  # a finding about the whole lies in no member
 
 
 def test_paths_are_those_of_the_scan_where_two_members_have_the_same(index: FoundedIndex) -> None:

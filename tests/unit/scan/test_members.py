@@ -10,6 +10,7 @@ import pytest
 
 from wheelmark.dist import Bounds
 from wheelmark.scan import ScanBounds, members
+from wheelmark.scan.contents import MAX_GAPS
 from wheelmark.scan.members import MemberReader
 
 NAME = "widget-1-py3-none-any.whl"
@@ -81,6 +82,15 @@ def test_number_of_archives_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     found = paths(reader, a_zip(**{f"archive_{number}": a_zip(a=b"1") for number in range(4)}))
     assert found[4:] == ["archive_0!/a", "archive_1!/a"]
     assert "at most 2 archives" in reader.why_not("archive_2!/a")
+    assert "at most 2 archives" in reader.why_not("archive_3!/a")
+
+
+def test_what_is_not_told_any_more_is_not_taken_for_absent() -> None:
+    reader = MemberReader(keep_bytes=10)
+    paths(reader, a_zip(**{f"archive_{number:02}": b"PK\x03\x04" for number in range(MAX_GAPS + 5)}))
+    assert len(reader.gaps) == MAX_GAPS
+    assert "archive-broken" in reader.why_not("archive_00!/a")
+    assert reader.why_not("archive_24!/a") == "more was not read than is told"
 
 
 def test_gap_of_the_distribution_is_one_of_all_its_members() -> None:

@@ -70,6 +70,17 @@ def member_rows(members: Members, findings: Sequence[Mapping[str, Any]]) -> list
     return sorted(rows, key=lambda row: (not row.findings, badness({"severity": row.worst}), row.member.path))
 
 
+def unread_places(members: Members, findings: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
+    """Members with findings that are not among those that were read, and how many lie in each; the worst first.
+
+    A list that left them out would look like one of all findings.
+    """
+    read = {member.path for member in members.by_place.values()}
+    named = [str(finding.get("member", "")) for finding in sorted(findings, key=badness)]
+    counts = Counter(member for member in named if member and member not in read)
+    return list(counts.items())
+
+
 def code_page(member: Member, findings: Sequence[Mapping[str, Any]], *, first: int) -> CodePage | None:
     """The page of a member that begins with this line; None when it is no text."""
     if member.text is None:

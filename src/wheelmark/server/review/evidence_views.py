@@ -22,6 +22,8 @@ from wheelmark.server.web.gate import says_why
 from wheelmark.server.web.wording import code_line
 
 MEMBERS_A_PAGE = 200
+MAX_UNREAD = 20
+"""Members with findings that were not read, and are named."""
 
 
 @require_safe
@@ -46,6 +48,8 @@ def code(request: HttpRequest, file_id: int) -> HttpResponse:
             context["page"] = evidence.code_page(member, findings, first=_number(request.GET.get("from", "1")))
         context["page_query"] = urlencode({"member": path})
     else:
+        unread = evidence.unread_places(members, findings)
+        context["unread"], context["more_unread"] = unread[:MAX_UNREAD], len(unread[MAX_UNREAD:])
         rows = evidence.member_rows(members, findings)
         context["page"] = Paginator(rows, MEMBERS_A_PAGE).get_page(request.GET.get("page", "1"))
     return render(request, "review/code.html", context)
