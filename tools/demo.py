@@ -100,7 +100,12 @@ class Demo:
             key: value
             for key, value in os.environ.items()
             if not key.startswith(("PIP_", "UV_", "TWINE_", "WHEELMARK_"))
-        } | {"XDG_CACHE_HOME": str(folder / "cache"), "XDG_DATA_HOME": str(folder / "share"), "NO_COLOR": "1"}
+        } | {
+            "XDG_CACHE_HOME": str(folder / "cache"),
+            "XDG_DATA_HOME": str(folder / "share"),
+            "XDG_STATE_HOME": str(folder / "state"),
+            "NO_COLOR": "1",
+        }
 
     def run(self) -> None:
         """All steps."""
@@ -148,7 +153,7 @@ class Demo:
         self.flip_byte(greeting)
         for tool in ("pip", "uv"):
             python = self.make_venv(f"{tool}-again")
-            code = self.install(tool, python, root, expected=REFUSED)
+            code = self.install(tool, python, root, expected=REFUSED, state="another-machine")
             if code != REFUSED:
                 raise DemoFailed(f"{tool} ended with {code}, and should have been refused with {REFUSED}")
         console.print("  [bold]Refused[/bold], and nothing was installed.")
@@ -225,9 +230,13 @@ class Demo:
             self.command([sys.executable, "-m", "venv", "--clear", str(path)], quiet=True)
         return path / "bin" / "python"
 
-    def install(self, tool: str, python: Path, root: Path, *, expected: int = 0) -> int:
-        """Install the greeting into an environment, through the verifying client."""
+    def install(self, tool: str, python: Path, root: Path, *, expected: int = 0, state: str = "") -> int:
+        """Install the greeting into an environment, through the verifying client; `state` is a memory of its own.
+
+        A client that has verified the wheel before keeps it, and would install the right bytes without asking.
+        """
         options = ["--index", f"{self.url}/simple/", "--root", str(root)]
+        options += ["--state", str(self.folder / state)] if state else []
         if tool == "pip":
             words = ["pip", *options, "--python", str(python), "install", "--quiet", "demo-greeting"]
         else:

@@ -375,7 +375,7 @@ def bin_without_a_name(told: Story) -> None:
 
     path = told.repository.bin_path("no-such-project")
     changed = {path: resigned(told, path, "bin", nameless)}
-    told.ask_of(refused("bin"), {"page": "no-such-project"}, changed)
+    told.ask_of(refused("bin-nameless"), {"page": "no-such-project"}, changed)
 
 
 @story("A name that is not normalized (PEP 503) is never looked up: it would seem absent.")

@@ -60,7 +60,7 @@ def check_bin_name(name: str, content: Targets) -> None:
     """
     said = content.unrecognized_fields.get(BIN_NAME_FIELD)
     if said is None:
-        raise Untrusted(f"{name}: expected this bin, got one that does not say which it is", code="bin")
+        raise Untrusted(f"{name}: expected this bin, got one that does not say which it is", code="bin-nameless")
     _check_said(name, said)
 
 

@@ -16,6 +16,8 @@ _ADVICE = {
     "root-fingerprint": "compare the fingerprint with the operators by another way before trusting anything",
     "egress": "name the verified index where the tool or its project names that source, or do it without wheelmark",
     "unlisted": "lock again if it was removed on purpose; else do not go on, and tell the index's operators",
+    "bin-nameless": "the index was founded by an older version, and cannot prove what it does not have until its"
+    " administrator has signed all bins anew with `wheelmark trust rotate bins-key`",
     "redirect": "ask the operators for the index's own address",
     "hash": "try once more; if it stays, a mirror mixes files of two states: tell the index's operators",
     "metadata": "this is no signed metadata: check the index's address, and whether a login page stands before it",

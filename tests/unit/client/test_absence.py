@@ -12,6 +12,7 @@ from support.repository import IndexServer, SignedRepository, a_delta
 from wheelmark.client import Verifier, verify_repository
 from wheelmark.client.absence import BIN_NAME_FIELD
 from wheelmark.client.conformance import main
+from wheelmark.client.incidents import Incident
 from wheelmark.client.sources import Source, Sources
 from wheelmark.errors import Untrusted
 from wheelmark.trust import metadata as trust_metadata
@@ -136,8 +137,9 @@ def test_bin_that_does_not_say_which_it_is_proves_nothing(
     for _ in range(2):
         with pytest.raises(Untrusted) as caught:
             verifier(server, repository, tmp_path).page("no-such")
-        assert caught.value.code == "bin"
+        assert caught.value.code == "bin-nameless"
         assert "does not say which it is" in str(caught.value)
+        assert "`wheelmark trust rotate bins-key`" in Incident(caught.value).line()
     server.hostile = None
     assert verifier(server, repository, tmp_path).page("no-such") is None
 
@@ -156,7 +158,7 @@ def test_walk_names_the_bin_that_does_not_say_which_it_is(server: IndexServer, r
     answer_for(server, path, nameless(repository, path))
     summary = verify_repository(server.index_url, repository.root_bytes)
     name = path.split(".", 1)[1].removesuffix(".json")
-    assert ("bin", name) in [(fault.code, fault.field) for fault in summary.faults]
+    assert ("bin-nameless", name) in [(fault.code, fault.field) for fault in summary.faults]
 
 
 def test_command_of_the_conformance_suite_takes_a_bin_without_a_name_for_proof(
