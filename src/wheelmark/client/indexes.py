@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 EXIT_FAILED = 1
 EXIT_REFUSED = 3
+MAX_QUESTIONS = 3  # of one who types neither yes nor no
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,15 +91,21 @@ def _index(choice: IndexChoice, state: Path) -> VerifiedIndex:
 
 
 def ask_person(index_url: str, fingerprint: str) -> bool:
-    """Show the fingerprint of a root on the terminal; True only for a whole "yes"."""
+    """Show the fingerprint of a root on the terminal; True only for a whole "yes", which nobody types by habit."""
     groups = " ".join(fingerprint[start : start + 8] for start in range(0, len(fingerprint), 8))
     print(
         f"first contact with {index_url}\nthe sha256 of its root is\n  {groups}\n"
         "Compare it with what the operators of the index give you by another way.",
         file=sys.stderr,
     )
-    print("Is it the same? [yes/no] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() == "yes"
+    question = "Is it the same? [yes/no] "
+    for _ in range(MAX_QUESTIONS):
+        print(question, end="", file=sys.stderr, flush=True)
+        answer = sys.stdin.readline()
+        if not answer or answer.strip().lower() in {"yes", "no"}:
+            return answer.strip().lower() == "yes"
+        question = "Please type the whole word, yes or no: "
+    return False
 
 
 def _notice(text: str) -> None:

@@ -50,7 +50,11 @@ def test_missing_root_file_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize(
-    ("typed", "yes"), [("yes\n", True), ("YES \n", True), ("y\n", False), ("\n", False), ("", False)]
+    ("typed", "yes"),
+    [
+        *[("yes\n", True), ("YES \n", True), ("y\nyes\n", True), ("\nwhat\nyes\n", True)],
+        *[("no\nyes\n", False), ("y\n", False), ("y\ny\ny\nyes\n", False), ("\n", False), ("", False)],
+    ],
 )
 def test_only_a_whole_yes_is_one(
     typed: str, yes: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
