@@ -68,7 +68,8 @@ def _trained(path: Path, options: list[str], places: Places, keep: Path, trainer
         "--output",
         str(making),
     ]
-    subprocess.run([*command, *options], check=True, stdout=subprocess.DEVNULL, env={**os.environ, **named})
+    found = {"PYTHONPATH": str(HERE.parent / "src")}  # as `make train`: the training's environment has only libraries
+    subprocess.run([*command, *options], check=True, stdout=subprocess.DEVNULL, env={**os.environ, **named, **found})
     making.rename(path)
     return path
 
