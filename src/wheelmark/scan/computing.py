@@ -206,7 +206,7 @@ class DecodingLines:
             lines.append(line)
         self._lines = lines
 
-    def may_decode(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.stmt | ast.expr) -> bool:
+    def may_decode(self, node: ast.stmt | ast.expr) -> bool:
         """False when `decodes_text` would say so of this node, which must be of the same text."""
         first = min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", ()))])
         after = bisect_left(self._lines, first)
@@ -243,14 +243,13 @@ def _looks_like_decoding(node: ast.AST) -> bool:
     waiting: list[ast.AST] = [node]
     while waiting:
         each = waiting.pop()
-        kind = type(each)
         seen += 1
-        if seen > MAX_TREE_NODES or kind in _NOT_COMPUTED:
+        if seen > MAX_TREE_NODES or type(each) in _NOT_COMPUTED:
             return False
-        if kind is ast.Call:
-            found = found or _last_word(each.func) in _DECODING_CALLS  # type: ignore[attr-defined]  # its type is told
-        elif kind is ast.BinOp or kind is ast.AugAssign:
-            found = found or isinstance(each.op, ast.BitXor)  # type: ignore[attr-defined]
+        if isinstance(each, ast.Call):
+            found = found or _last_word(each.func) in _DECODING_CALLS
+        elif isinstance(each, (ast.BinOp, ast.AugAssign)):
+            found = found or isinstance(each.op, ast.BitXor)
         # As `ast.iter_child_nodes`, which takes four times as long.
         for child in vars(each).values():
             if isinstance(child, ast.AST):

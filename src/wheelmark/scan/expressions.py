@@ -39,12 +39,11 @@ class ExpressionReader(NameReader):
         meter.steps += 1
         if meter.steps > meter.max_steps:
             raise StepsExceeded
-        kind = type(node)
-        if kind is ast.Name:  # two of five expressions
-            found = frame.names.get(node.id)  # type: ignore[attr-defined]  # its type is told
+        if isinstance(node, ast.Name):  # two of five expressions
+            found = frame.names.get(node.id)
             if found is not None:
                 return found
-        handler = _EXPRESSIONS.get(kind)
+        handler = _EXPRESSIONS.get(type(node))
         return NOTHING if handler is None else handler(self, node, frame)
 
     # Expressions

@@ -196,7 +196,7 @@ class NameReader(CallReader):
             return None
         return function.node
 
-    def decodes(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.stmt | ast.expr, layer: int) -> bool:
+    def decodes(self, node: ast.stmt | ast.expr, layer: int) -> bool:
         """True when a function or a loop looks like a decoder; `layer` says whether it is of the module's own text."""
         return (layer > 0 or self.decoding_lines.may_decode(node)) and decodes_text(node)
 

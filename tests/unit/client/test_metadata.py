@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from shutil import rmtree
@@ -165,13 +165,19 @@ def test_second_process_with_the_same_memory_asks_for_little(setup: Setup, tmp_p
     ]
 
 
-def test_many_threads_share_one_refresh(setup: Setup) -> None:
+def found_together(setup: Setup, paths: Sequence[str]) -> list[object]:
+    """What look-ups in a thread each find, all begun at once."""
     found: list[object] = []
-    threads = [threading.Thread(target=lambda: found.append(setup.metadata.find(DEMO))) for _ in range(8)]
+    threads = [threading.Thread(target=lambda path=path: found.append(setup.metadata.find(path))) for path in paths]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(30)
+    return found
+
+
+def test_many_threads_share_one_refresh(setup: Setup) -> None:
+    found = found_together(setup, [DEMO] * 8)
     assert len(found) == 8
     assert None not in found
     assert setup.server.requests.count("/tuf/timestamp.json") == 1
@@ -201,12 +207,7 @@ def test_bins_of_many_projects_are_fetched_at_the_same_time(tmp_path: Path) -> N
                 together.wait()  # whoever comes alone waits in vain, and breaks it
 
         server.hostile = hostile
-        found: list[object] = []
-        threads = [threading.Thread(target=lambda path=path: found.append(setup.metadata.find(path))) for path in paths]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(30)
+        found = found_together(setup, paths)
     assert len(found) == len(names)
     assert None not in found
     assert not together.broken
@@ -235,12 +236,7 @@ def test_bins_are_fetched_at_the_same_time_by_those_who_came_before_the_state_wa
 
         server.hostile = hostile
         setup = Setup(server, repository, tmp_path / "metadata")
-        found: list[object] = []
-        threads = [threading.Thread(target=lambda path=path: found.append(setup.metadata.find(path))) for path in paths]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(30)
+        found = found_together(setup, paths)
     assert len(found) == len(paths)
     assert None not in found
     assert not together.broken

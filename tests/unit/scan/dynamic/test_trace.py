@@ -17,8 +17,8 @@ def events(raw: bytes, name: str) -> list[Event]:
 
 
 def test_call_has_its_strings_result_and_error() -> None:
-    [event] = events(a_trace('unlink("/work/x") = -1 ENOENT (No such file or directory)'), "unlink")
-    assert (event.process, event.strings, event.result, event.error) == (FIRST_STEP, (b"/work/x",), -1, "ENOENT")
+    [event] = events(a_trace('unlink("/scratch/x") = -1 ENOENT (No such file or directory)'), "unlink")
+    assert (event.process, event.strings, event.result, event.error) == (FIRST_STEP, (b"/scratch/x",), -1, "ENOENT")
 
 
 def test_call_in_two_parts_is_one_event() -> None:
