@@ -16,6 +16,9 @@ UV_VERSION := 0.13.9
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
 	--custom-compile-command 'make lock'
 
+# Tests start hundreds of processes; where an environment forbids bytecode, each of them would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run demo test test-again check services conformance bench train fuzz docs lock setup setup-dev clean
 
 run: setup
