@@ -33,7 +33,7 @@ from wheelmark.scan import (
     report_on,
 )
 from wheelmark.scan.child import RECURSION_LIMIT
-from wheelmark.scan.confinement import allow_cpu, confine
+from wheelmark.scan.confinement import allow_cpu, confine, give_memory_back
 from wheelmark.scan.contents import read_contents
 from wheelmark.scan.engine import ARCHIVE_BOUNDS
 from wheelmark.scan.source import load_salvage
@@ -187,6 +187,7 @@ def _judge(sample: Sample, raw: bytes, models: Mapping[str, Path]) -> Judged:
         if path not in _rulesets:
             _rulesets[path] = load_ruleset(path)
     allow_cpu(WorkerLimits().cpu_seconds)
+    give_memory_back()  # as the scanner's own child does between scans
     _forget_peak()
     started = _cpu_seconds()
     try:

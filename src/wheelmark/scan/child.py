@@ -17,7 +17,7 @@ from typing import BinaryIO
 import orjson
 
 from wheelmark.scan.bounds import ScanBounds, WorkerLimits
-from wheelmark.scan.confinement import allow_cpu, confine
+from wheelmark.scan.confinement import allow_cpu, confine, give_memory_back
 from wheelmark.scan.engine import OUT_OF_MEMORY, incomplete, scan_file
 from wheelmark.scan.report import Report
 from wheelmark.scan.ruleset import RuleSet, load_ruleset
@@ -53,6 +53,7 @@ def main() -> None:
         report, sound = _scanned(request, ruleset)
         _answer(answers, report.to_json(with_context=True))
         gc.collect()
+        give_memory_back()
         if not sound:
             sys.exit(EXIT_OUT_OF_MEMORY)
 

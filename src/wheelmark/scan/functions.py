@@ -61,7 +61,8 @@ class FunctionReader(ExpressionReader):
         known = function.results.get(signature)
         if known is not None:
             return known
-        if function.evaluations >= bounds.max_evaluations or frame.depth >= bounds.max_inlining:
+        most = bounds.max_evaluations if frame.context is not Context.ON_CALL else self.evaluations_asked
+        if function.evaluations >= most or frame.depth >= bounds.max_inlining:
             return Value(origins=joined_origins(list(function.results.values())))
         computed = self._decoded_by(function, arguments, keywords, frame)
         if computed is not None:

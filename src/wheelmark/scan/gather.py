@@ -10,18 +10,20 @@ from functools import partial
 from wheelmark.scan.bounds import ScanBounds
 from wheelmark.scan.contents import Contents, NestedReader
 from wheelmark.scan.facts import Act, Facts, Layer, Member, Oddity, PatternHit
-from wheelmark.scan.imports import LocalImport, local_imports
+from wheelmark.scan.imports import LocalImport, importers_first, local_imports
 from wheelmark.scan.layout import Layout, is_at_site, lay_out, startup_calls, startup_code
 from wheelmark.scan.loader import STRENGTH, Loader
 from wheelmark.scan.nested import INSIDE
 from wheelmark.scan.oddities import find_oddities
 from wheelmark.scan.patterns import Patterns, PatternTimeout
+from wheelmark.scan.quiet import is_quiet, parses
 from wheelmark.scan.reader import ModuleReader
 from wheelmark.scan.report import Context
 from wheelmark.scan.scopes import Harvest, Meter, Program, StepsExceeded
 from wheelmark.scan.script_reader import read_compiled, read_script
 from wheelmark.scan.scripts import language_of
 from wheelmark.scan.source import parse_source
+from wheelmark.scan.source_encoding import decode_source
 
 # What nothing reaches is not read: tests and examples are half of many sdists, and no rule may speak of them.
 _ORDER = (Context.INSTALL, Context.STARTUP, Context.IMPORT, Context.ENTRY, Context.ON_CALL)
@@ -189,6 +191,8 @@ def _read_modules(state: _Gathering) -> None:
             waiting = [path for path in state.contents.sources if _due(state, path, context)]
             if not waiting:
                 break
+            if state.program is None and len(waiting) > 1:
+                waiting = importers_first(waiting, partial(_imports_of, state))
             for path in waiting:
                 if _due(state, path, context):
                     _read_in_order(state, path)
@@ -240,14 +244,13 @@ def _read_module(state: _Gathering, path: str) -> None:
     roots = state.roots.get(path, {})
     state.read_as[path] = (context, state.roots_of(path))
     raw = state.contents.sources[path]
+    quiet = state.program is None and is_quiet(raw)
+    if quiet and not _imports_of(state, path) and parses(raw):
+        _note_module(state, path, decode_source(raw), parsed=True)
+        state.harvests[path] = Harvest(path)
+        return
     parsed = parse_source(raw)
-    state.members[path] = Member(
-        path=path, size=len(raw), context=context, kind="python", parsed=parsed.tree is not None and parsed.whole
-    )
-    state.oddities[path] = list(find_oddities(path, parsed.text, context))
-    if path in state.contents.encodings:
-        encoding = state.contents.encodings[path]
-        state.oddities[path].append(Oddity(kind="odd-encoding", member=path, line=1, context=context, text=encoding))
+    _note_module(state, path, parsed.text, parsed=parsed.tree is not None and parsed.whole)
     module = state.loader.module_of(path)
     reader = _reader(state, path, module, is_package=path.endswith("__init__.py"))
     known = state.harvests.get(path)
@@ -260,13 +263,27 @@ def _read_module(state: _Gathering, path: str) -> None:
         for name in (module, *state.loader.other_names.get(path, ())):
             state.program.exports[name] = reader.names
     try:
-        reader.read(parsed.tree, parsed.text, context, roots)
+        reader.read(parsed.tree, parsed.text, context, roots, at_once_only=quiet)
     except RecursionError:
         state.contents.gap(f"{path}: expected code that is nested less deeply")
     _follow_imports(state, reader.harvest)
     _follow_scripts(state, reader.harvest)
+    for each in _imports_of(state, path) if quiet else ():  # what its functions would import
+        _promote(state, each.path, Context.ON_CALL)
     if state.program is None:
         reader.forget()
+        # What it calls is known before the module that has it is read, and need not be read again for that.
+        _follow_calls(state, reader.harvest, unread_only=True)
+
+
+def _note_module(state: _Gathering, path: str, text: str, *, parsed: bool) -> None:
+    """Keep what is known of a module before it is evaluated."""
+    context, size = state.contexts[path], len(state.contents.sources[path])
+    state.members[path] = Member(path=path, size=size, context=context, kind="python", parsed=parsed)
+    state.oddities[path] = list(find_oddities(path, text, context))
+    if path in state.contents.encodings:
+        encoding = state.contents.encodings[path]
+        state.oddities[path].append(Oddity(kind="odd-encoding", member=path, line=1, context=context, text=encoding))
 
 
 def _reader(state: _Gathering, path: str, module: str, *, is_package: bool) -> ModuleReader:
@@ -308,20 +325,24 @@ def _follow_scripts(state: _Gathering, harvest: Harvest) -> None:
 
 def _follow_across_modules(state: _Gathering) -> bool:
     """Functions of one module that another calls at once become roots of theirs. True when there is something new."""
+    found = [_follow_calls(state, harvest, unread_only=False) for harvest in list(state.harvests.values())]
+    return any(found)
+
+
+def _follow_calls(state: _Gathering, harvest: Harvest, *, unread_only: bool) -> bool:
     news = False
-    for harvest in list(state.harvests.values()):
-        for name, context in harvest.local_calls.items():
-            module, _, function = name.rpartition(".")
-            path = state.layout.modules.get(module)
-            if path is None:
-                module, _, owner = module.rpartition(".")
-                path, function = state.layout.modules.get(module), f"{owner}.{function}"
-            if path is None or path == harvest.member:
-                continue
-            known = state.roots.setdefault(path, {})
-            if function not in known or STRENGTH[context] > STRENGTH[known[function]]:
-                known[function] = context
-                news = True
+    for name, context in harvest.local_calls.items():
+        module, _, function = name.rpartition(".")
+        path = state.layout.modules.get(module)
+        if path is None:
+            module, _, owner = module.rpartition(".")
+            path, function = state.layout.modules.get(module), f"{owner}.{function}"
+        if path is None or path == harvest.member or (unread_only and path in state.read_as):
+            continue
+        known = state.roots.setdefault(path, {})
+        if function not in known or STRENGTH[context] > STRENGTH[known[function]]:
+            known[function] = context
+            news = True
     return news
 
 

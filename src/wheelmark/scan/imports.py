@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 MAX_IMPORTS = 2000  # of one module
@@ -33,6 +33,26 @@ def local_imports(source: bytes, package: str, modules: Mapping[str, str]) -> li
                 if path is not None:
                     found[path] = found.get(path, False) or at_margin
     return [LocalImport(path, at_margin) for path, at_margin in found.items()]
+
+
+def importers_first(paths: Iterable[str], imports_of: Callable[[str], Iterable[LocalImport]]) -> list[str]:
+    """The paths in an order in which a module stands before those that it imports, as far as there is one.
+
+    Where modules import one another in a circle, the one that is reached first comes first.
+    """
+    wanted = list(dict.fromkeys(paths))
+    among, opened, done = set(wanted), set[str](), dict[str, None]()
+    for path in wanted:
+        waiting = [path]
+        while waiting:
+            current, fresh = waiting[-1], list[str]()
+            if current not in opened:
+                opened.add(current)
+                fresh = [each.path for each in imports_of(current) if each.path in among and each.path not in opened]
+            waiting.extend(fresh)
+            if not fresh:
+                done.setdefault(waiting.pop())
+    return list(reversed(done))
 
 
 def _names(match: re.Match[bytes], package: str) -> Iterator[str]:

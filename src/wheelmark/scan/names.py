@@ -17,6 +17,7 @@ MAX_INHERITANCE = 8
 MAX_NAME = 200  # characters of a dotted name; a chain of calls longer than that is a fluent interface
 MAX_ENTRIES = 1000  # of a constant dictionary that is filled item by item
 MAX_ITEMS = 256  # elements that are kept of a sequence that is not constant
+ASKED_EVALUATIONS = 2
 # A class of these kinds has a method `run` that `start` calls.
 _RUNNERS = ("threading.Thread", "multiprocessing.Process", "multiprocessing.context.Process")
 
@@ -42,6 +43,9 @@ class NameReader(CallReader):
         self.meter = meter
         self.read_member = read_member
         self.program = Program() if program is None else program
+        # A distribution that is too large for one program has thousands of functions that nothing calls by itself. Each
+        # is walked as it stands and with what it is first called with, and not again for what others give it.
+        self.evaluations_asked = ASKED_EVALUATIONS if program is None else meter.bounds.max_evaluations
         self.program.readers += 1
         self.serial = self.program.readers
         self.harvest = Harvest(member, paths=self.program.paths)

@@ -23,8 +23,16 @@ _PROPERTIES = frozenset({"property", "functools.cached_property"})
 class ModuleReader(FunctionReader):
     """Evaluates a module and everything in it once, then harvests from `self.harvest`."""
 
-    def read(self, tree: ast.Module, text: str, context: Context, roots: Mapping[str, Context]) -> None:
-        """Evaluate the module's body, then every function that nothing has called.
+    def read(
+        self,
+        tree: ast.Module,
+        text: str,
+        context: Context,
+        roots: Mapping[str, Context],
+        *,
+        at_once_only: bool = False,
+    ) -> None:
+        """Evaluate the module's body, then every function that nothing has called, unless `at_once_only`.
 
         `text` is what the tree was made of. `roots` names functions (by dotted path inside the module) that something
         outside calls, and when.
@@ -39,7 +47,8 @@ class ModuleReader(FunctionReader):
             self.run_install_hooks()
         for path, when in roots.items():
             self.run_root(path, when)
-        self.run_the_rest()
+        if not at_once_only:
+            self.run_the_rest()
 
     def execute(self, body: Sequence[ast.stmt], frame: Frame) -> None:
         """Evaluate statements in order."""

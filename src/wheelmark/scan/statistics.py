@@ -108,7 +108,7 @@ def _odd_names(text: bytes) -> int:
     return 100 * sum(map(_is_odd, names)) // len(names)
 
 
-@lru_cache(maxsize=50_000)
+@lru_cache(maxsize=10_000)
 def _is_odd(name: bytes) -> bool:
     letters = name.replace(b"_", b"")
     vowels = len(letters) - len(letters.translate(None, b"aeiouyAEIOUY"))

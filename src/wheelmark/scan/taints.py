@@ -80,7 +80,7 @@ IDENTITY_COMMAND = re.compile(
 )
 
 
-@lru_cache(maxsize=50_000)
+@lru_cache(maxsize=10_000)
 def gives(name: str) -> Taint | None:
     """The kind of origin that the result of calling `name` has."""
     if name in _RESPONSES:
@@ -120,7 +120,7 @@ _DECODING_WORDS = ("decode", "decompress", "unhex", "a2b", "fromhex")
 _TEXT_CODECS = ("utf", "ascii", "latin", "iso", "cp1", "mbcs")
 
 
-@lru_cache(maxsize=50_000)
+@lru_cache(maxsize=10_000)
 def may_decode(name: str) -> bool:
     """True when `name` decodes or decompresses with some arguments."""
     # What an encoder gave is turned into text as often as what a decoder gave, and hides nothing.
@@ -138,7 +138,7 @@ def decodes(name: str, arguments: Sequence[object]) -> bool:
     return True
 
 
-@lru_cache(maxsize=50_000)
+@lru_cache(maxsize=10_000)
 def propagates(name: str) -> bool:
     """True when the result of calling `name` comes from what its arguments came from."""
     return name in _PROPAGATING or name.startswith(_PROPAGATING_PREFIXES)

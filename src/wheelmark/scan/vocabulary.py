@@ -185,7 +185,7 @@ CIPHERS = ("cryptography.", "Crypto.", "Cryptodome.", "nacl.", "pyaes.", "rsa.",
 NATIVE_PREFIXES = ("ctypes.windll.", "ctypes.cdll.", "ctypes.CDLL().", "ctypes.WinDLL().")
 NATIVE_NAMES = frozenset({"ctypes.CDLL", "ctypes.WinDLL", "ctypes.cdll.LoadLibrary", "ctypes.windll.LoadLibrary"})
 
-_ALIASES = (
+ALIASES = (
     ("builtins.", ""),
     ("__builtin__.", ""),
     ("__builtins__.", ""),
@@ -208,7 +208,7 @@ _WRAPPED = "wrap_socket()."
 _PATH_STEPS = re.compile(
     r"^pathlib\.Path(\.home|\.cwd)?\(\)(\.parents\[\]|\.parent|\.(expanduser|resolve|absolute|joinpath|with_suffix|with_name)\(\))*(?=\.)"
 )
-_EXACT_ALIASES = {
+EXACT_ALIASES = {
     "urllib.urlopen": "urllib.request.urlopen",
     "urllib.urlretrieve": "urllib.request.urlretrieve",
     "urllib.quote": "urllib.parse.quote",
@@ -225,10 +225,10 @@ _EXACT_ALIASES = {
 }
 
 
-@lru_cache(maxsize=50_000)
+@lru_cache(maxsize=10_000)
 def canonical(name: str) -> str:
     """The one name that the tables use for a resolved dotted name."""
-    found = _EXACT_ALIASES.get(name)
+    found = EXACT_ALIASES.get(name)
     if found is not None:
         return found
     if _WRAPPED in name:
@@ -236,7 +236,7 @@ def canonical(name: str) -> str:
         return f"socket.socket().{name.rpartition(_WRAPPED)[2]}"
     if name.startswith("pathlib.Path"):
         name = _PATH_STEPS.sub("pathlib.Path()", name, count=1)
-    for old, new in _ALIASES:
+    for old, new in ALIASES:
         if name.startswith(old) and len(name) > len(old):
             return canonical(new + name[len(old) :]) if new != old else name
     return name
