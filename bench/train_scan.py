@@ -51,7 +51,7 @@ MODULES = "about/modules"
 UNPUBLISHED = frozenset({"repo"})  # trees of small projects, packed by us: learned from, but no measure of an index
 # The share of each kind's projects that may score at or above a threshold when no model has seen them.
 MALICIOUS_AT_MOST = {"hard": 0.012, "ordinary": 0.0, "wide": 0.0025, "micro": 0.002}
-SUSPICIOUS_AT_MOST = {"ordinary": 0.015, "wide": 0.02, "micro": 0.01}
+SUSPICIOUS_AT_MOST = {"ordinary": 0.005, "wide": 0.01, "micro": 0.005}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
