@@ -31,6 +31,7 @@ import orjson
 from figures import Figure
 from scan_guarddog import GuardDog, PeerVerdict, peer_verdicts
 from scan_judging import Judged, Models, judge_all
+from scan_memory import neediest, peak_of_own_process
 from scan_models import TrainingMissing, models_for
 from scan_page import document, markdown
 from scan_samples import (
@@ -81,6 +82,7 @@ def run(options: argparse.Namespace) -> list[Figure]:
         peers=peers,
         out_of_fold=bool(models.unseen) or options.list is not None,
         temporal=models.earlier is not None,
+        own_peak_bytes=peak_of_own_process(neediest(judged), mirror=places.mirror),
     )
     command, command_note = _as_command(judged)
     about = _about(options, note, peer_version, command_note)

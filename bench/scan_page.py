@@ -10,7 +10,6 @@ from scan_judging import Judged
 from scan_samples import BENIGN_KINDS
 from scan_statistics import Share, percent
 from scan_summary import (
-    MIB,
     CostRow,
     Results,
     TechniqueRow,
@@ -155,13 +154,13 @@ def _techniques(rows: Sequence[TechniqueRow]) -> str:
 def _costs(rows: Sequence[CostRow]) -> str:
     lines = []
     for row in rows:
-        mine = f"{row.median:.3f} / {row.p95:.2f} / {row.longest:.1f} s", f"{row.peak_bytes / MIB:.0f} MiB"
+        mine = f"{row.median:.3f} / {row.p95:.2f} / {row.longest:.1f} s", f"{row.peak_bytes / 1e6:.0f} MB"
         peer = ("-", "-", "-")
         if row.peer_count:
             ratio = row.peer_median / row.median if row.median else 0.0
             peer = (
                 f"{row.peer_median:.2f} / {row.peer_p95:.2f} s",
-                f"{row.peer_peak_bytes / MIB:.0f} MiB",
+                f"{row.peer_peak_bytes / 1e6:.0f} MB",
                 f"{ratio:.0f}",
             )
         lines.append((row.name, str(row.count), *mine, *peer))
@@ -169,7 +168,7 @@ def _costs(rows: Sequence[CostRow]) -> str:
         "kind",
         "n",
         "CPU median / 95th / longest",
-        "peak memory",
+        "peak while judging",
         "GuardDog: CPU median / 95th",
         "its peak",
         "ratio of medians",

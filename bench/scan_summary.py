@@ -13,7 +13,6 @@ from scan_statistics import Share, percent, percentile
 from wheelmark.scan import Verdict
 
 LATER_YEAR = 2025  # the temporal split judges samples of this year and later
-MIB = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +23,7 @@ class Results:
     peers: Mapping[str, PeerVerdict]  # by `peer_key`
     out_of_fold: bool  # True: `UNSEEN` opinions come from models that were trained without the sample's group
     temporal: bool  # True: there are opinions of a model of earlier samples
+    own_peak_bytes: int | None = None  # of the scanner's own process (`scan_memory`); None: not measured
 
     @property
     def malicious(self) -> list[Judged]:
@@ -257,6 +257,7 @@ def _cost_goals(results: Results) -> list[Figure]:
             holds = mine[0] <= median and mine[1] <= p95
             found.append(Figure(f"CPU a file, {kind}, median / 95th", said, f"<= {median} / {p95} s", holds))
     if results.judged:
-        peak = max(each.peak_bytes for each in results.judged) / MIB
-        found.append(Figure("peak memory", f"{peak:.0f} MiB", "<= 300 MB", peak * MIB <= 300e6))
+        # Without the scanner's own process: the judging one, whose further models can only make it worse.
+        peak = results.own_peak_bytes or max(each.peak_bytes for each in results.judged)
+        found.append(Figure("peak memory", f"{peak / 1e6:.0f} MB", "<= 300 MB", peak <= 300e6))
     return found

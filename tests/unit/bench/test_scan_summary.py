@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -153,7 +154,13 @@ def test_costs_are_medians_and_percentiles_against_both_bounds() -> None:
     assert goal(goals(results(*calm, a_project(99, seconds=30.0))), "CPU a file, ordinary").holds is True
     slow = [a_project(number, seconds=0.05 if number < 94 else 3.0) for number in range(100)]
     assert goal(goals(results(*slow)), "CPU a file, ordinary").holds is False
-    assert goal(goals(results(*slow)), "peak memory").value == "100 MiB"
+
+
+def test_peak_memory_is_that_of_the_scanners_own_process_where_it_was_measured() -> None:
+    judging = results(a_project(1))
+    assert goal(goals(judging), "peak memory").value == "105 MB"
+    assert goal(goals(replace(judging, own_peak_bytes=300_000_000)), "peak memory").holds is True
+    assert goal(goals(replace(judging, own_peak_bytes=300_000_001)), "peak memory").holds is False
 
 
 def test_recall_is_told_by_year_form_and_without_the_empty_families() -> None:
