@@ -18,11 +18,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from scan_samples import GitBlobs, Sample, read_sample
+from scan_samples import GitBlobs, Sample, read_sample, working_folder
 
 SUSPICIOUS_AT, HIGH_AT = 5.0, 7.0  # the recommended operating point, and the label "high risk"
 MAX_SECONDS = 180
-_MEMORY = Path("/dev/shm")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +72,7 @@ class GuardDog:
 
     def scan(self, raw: bytes, filename: str) -> PeerVerdict:
         """Its verdict on one distribution."""
-        with tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as folder:
+        with working_folder() as folder:
             target = Path(folder) / Path(filename).name
             target.write_bytes(raw)
             said = Path(folder) / "said.json"

@@ -7,13 +7,11 @@ users have it.
 
 from __future__ import annotations
 
-import re
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from scan_judging import Judged
-from scan_samples import GitBlobs, Sample, read_sample
+from scan_samples import GitBlobs, Sample, read_sample, working_folder
 from wheelmark.scan import IsolatedScanner
 
 FILES_OF_A_KIND = 10
@@ -27,25 +25,10 @@ def neediest(judged: Sequence[Judged], of_a_kind: int = FILES_OF_A_KIND) -> list
 
 
 def peak_of_own_process(samples: Sequence[Sample], *, mirror: Path) -> int | None:
-    """The most resident memory of one scanning process over all these files, in bytes; None where nobody tells it."""
-    peaks = []
-    with GitBlobs(mirror) as blobs, IsolatedScanner() as scanner, tempfile.TemporaryDirectory() as folder:
+    """The most resident memory of a scanning process over all these files, in bytes; None where nobody tells it."""
+    with GitBlobs(mirror) as blobs, IsolatedScanner() as scanner, working_folder() as folder:
         working_copy = Path(folder) / "sample"
         for sample in samples:
             working_copy.write_bytes(read_sample(sample, blobs))
             scanner.scan(working_copy, sample.filename)
-            peak = _peak(scanner.process_id)
-            if peak is None:
-                return None
-            peaks.append(peak)
-    return max(peaks, default=None)
-
-
-def _peak(process_id: int | None) -> int | None:
-    """`VmHWM` of proc(5); None when the process has ended, which a scan does that runs out of memory."""
-    try:
-        status = Path(f"/proc/{process_id}/status").read_text(encoding="ascii")
-    except OSError:
-        return None
-    found = re.search(r"^VmHWM:\s*(\d+) kB", status, re.MULTILINE)
-    return int(found[1]) * 1024 if found else None
+        return scanner.peak_bytes or None

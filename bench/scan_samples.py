@@ -20,6 +20,7 @@ import io
 import os
 import re
 import subprocess
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ MALICIOUS = "malicious"
 BENIGN_KINDS = ("hard", "ordinary", "micro", "wide")
 FOLDS = 5  # of every cross-validation: training and judging must agree on who has seen what
 MAX_SAMPLE_BYTES = 512 * 1024 * 1024
+_MEMORY = Path("/dev/shm")
 LISTS, MIRROR, CORPUS = "WHEELMARK_SAMPLES_LISTS", "WHEELMARK_SAMPLES_MIRROR", "WHEELMARK_SAMPLES_CORPUS"
 
 
@@ -220,6 +222,11 @@ class GitBlobs(AbstractContextManager["GitBlobs"]):
         if git.stdin is None or git.stdout is None:
             raise RuntimeError("expected pipes to git, got none")
         return git.stdin, git.stdout
+
+
+def working_folder() -> AbstractContextManager[str]:
+    """A temporary folder for a sample that another program reads: in memory where the system has such a place."""
+    return tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None)
 
 
 def fold_of(group: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import selectors
 import signal
 import subprocess
@@ -67,6 +68,7 @@ class IsolatedScanner:
         self._child: _Child | None = None
         self._ruleset = ""
         self._lock = threading.Lock()
+        self.peak_bytes = 0  # the most resident memory that a scanning process had so far; 0 where nobody tells
 
     def __enter__(self) -> IsolatedScanner:
         return self
@@ -101,7 +103,10 @@ class IsolatedScanner:
                 self._discard()
                 elapsed_ms = round((time.monotonic() - started) * 1000, 1)
                 return incomplete(name, _sha256(path), self._ruleset, str(error), elapsed_ms)
-            if child.scans >= self._limits.scans_per_process or report.incomplete_reason == OUT_OF_MEMORY:
+            peak_bytes = _peak_bytes(child.process.pid)
+            self.peak_bytes = max(self.peak_bytes, peak_bytes)
+            worn = child.scans >= self._limits.scans_per_process or peak_bytes > self._limits.replaced_above
+            if worn or report.incomplete_reason == OUT_OF_MEMORY:
                 # After the latter it ends by itself; the next file must not find it on its way out.
                 self._discard()
         return report if report.sha256 else replace(report, sha256=_sha256(path))
@@ -220,6 +225,16 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             pipe.close()
+
+
+def _peak_bytes(process_id: int) -> int:
+    """`VmHWM` of proc(5); 0 where there is none."""
+    try:
+        status = Path(f"/proc/{process_id}/status").read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError):
+        return 0
+    found = re.search(r"^VmHWM:\s*(\d+) kB", status, re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
 
 
 def _sha256(path: Path) -> str:

@@ -61,6 +61,19 @@ def test_child_is_replaced_after_its_share_of_scans(wheel: Path) -> None:
         assert scanner.scan(wheel).verdict is Verdict.BENIGN
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak of another process")
+def test_child_is_replaced_after_a_scan_that_took_much_memory(wheel: Path) -> None:
+    with IsolatedScanner() as scanner:
+        scanner.scan(wheel)
+        needed = scanner.peak_bytes
+        assert needed > 20e6
+        assert scanner.process_id is not None
+    with IsolatedScanner(WorkerLimits(replaced_above=needed // 2)) as strict:
+        assert strict.scan(wheel).verdict is Verdict.BENIGN
+        assert strict.process_id is None
+        assert strict.scan(wheel).verdict is Verdict.BENIGN
+
+
 def test_killed_child_gives_incomplete_and_next_scan_works(wheel: Path) -> None:
     with IsolatedScanner() as scanner:
         scanner.scan(wheel)
