@@ -12,7 +12,6 @@ import hashlib
 import json
 import logging
 import os
-import resource
 import sys
 import threading
 import time
@@ -21,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+
+from process_memory import own_peak_bytes
 
 ROWS_AT_ONCE = 2_000
 CHANGED_PAGES = 200
@@ -307,7 +308,7 @@ def main() -> int:
     for number in range(arguments.changes, arguments.changes + 50):
         change_project(number, time.time_ns())
     batch = _cpu(publisher.publish_due)
-    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    rss = own_peak_bytes()
     single.sort()
     print(json.dumps({"build": build, "publish": single[len(single) // 2], "batch_of_50": batch, "max_rss": rss}))
     return 0

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
+import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -136,25 +135,30 @@ def _read(kept: Path | None, version: str) -> dict[str, PeerVerdict]:
     return known
 
 
+# A process that is started has its parent's memory until it begins its program, and `ru_maxrss` remembers that: hence
+# a small one in between.
+_WATCHER = """\
+import json, os, signal, subprocess, sys, threading
+told, seconds, *command = sys.argv[1:]
+process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+timer = threading.Timer(float(seconds), os.killpg, (process.pid, signal.SIGKILL))
+timer.start()
+_, status, usage = os.wait4(process.pid, 0)
+timer.cancel()
+used = [os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024]
+with open(told, "w") as file:
+    json.dump(used, file)
+"""
+
+
 def _measured(command: list[str], said: Path, environment: dict[str, str]) -> tuple[int, float, int]:
     """Exit status, CPU seconds and peak resident bytes of a command and all it started."""
+    told = said.with_name("used.json")
+    watched = [sys.executable, "-I", "-S", "-c", _WATCHER, str(told), str(MAX_SECONDS), *command]
     with said.open("wb") as out:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.DEVNULL,
-            env=environment,
-            start_new_session=True,
-        )
-        timer = threading.Timer(MAX_SECONDS, os.killpg, (process.pid, signal.SIGKILL))
-        timer.start()
-        try:
-            _, status, usage = os.wait4(process.pid, 0)
-        finally:
-            timer.cancel()
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return process.returncode, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
+        subprocess.run(watched, stdout=out, env=environment, check=True)
+    status, cpu_seconds, peak_bytes = json.loads(told.read_text(encoding="utf-8"))
+    return status, cpu_seconds, peak_bytes
 
 
 def _parsed(raw: bytes, status: int, cpu_seconds: float, peak_bytes: int) -> PeerVerdict:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock, local
 
+from process_memory import own_peak_bytes
 from scan_samples import GitBlobs, Sample, read_sample
 from wheelmark.scan import (
     Finding,
@@ -197,7 +198,7 @@ def _judge(sample: Sample, raw: bytes, models: Mapping[str, Path]) -> Judged:
         return _incomplete(sample, models, f"the scanner failed: {type(error).__name__}")
     gc.collect()
     cpu_seconds = _cpu_seconds() - started
-    peak_bytes = _peak()
+    peak_bytes = own_peak_bytes()
     opinions = {SHIPPED: Opinion(report.verdict, report.score)}
     allow_cpu(WorkerLimits().cpu_seconds)
     for who, path in models.items():
@@ -274,12 +275,3 @@ def _forget_peak() -> None:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     except OSError:
         return  # elsewhere: the peak of all files so far
-
-
-def _peak() -> int:
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    found = re.search(r"^VmHWM:\s*(\d+) kB", status, re.MULTILINE)
-    return int(found.group(1)) * 1024 if found else 0

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
+import scan_guarddog
 from scan_guarddog import GuardDog, PeerVerdict, peer_verdicts
 from scan_samples import benign_samples, malicious_samples
 from support.samples import filled
@@ -59,6 +61,23 @@ def test_scores_refusals_and_costs_are_those_of_the_command(environment: Path, t
     assert (found["calm"].score, found["calm"].suspicious) == (None, False)
     assert found["calm"].refused == "no report, exit status 1"
     assert all(verdict.cpu_seconds >= 0 and verdict.peak_bytes > 2**20 for verdict in found.values())
+
+
+def test_its_memory_is_its_own_and_not_that_of_the_benchmark(environment: Path, tmp_path: Path) -> None:
+    ours = bytearray(os.urandom(2**20) * 200)
+    with GuardDog.installed(environment) as dog:
+        verdict = dog.scan(b"nothing to speak of", "calm-1.0.tar.gz")
+    assert 2**20 < verdict.peak_bytes < len(ours) // 2
+
+
+def test_one_that_hangs_is_ended_and_refused(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = environment / "bin" / "guarddog"
+    with GuardDog.installed(environment) as dog:
+        command.write_text("#!/bin/sh\nsleep 600 & wait\n")
+        monkeypatch.setattr(scan_guarddog, "MAX_SECONDS", 0.5)
+        verdict = dog.scan(b"nothing to speak of", "calm-1.0.tar.gz")
+    assert verdict.score is None
+    assert verdict.refused == "no report, exit status -9"
 
 
 def test_what_was_scanned_is_gone_afterwards(environment: Path, tmp_path: Path) -> None:
