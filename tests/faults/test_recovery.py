@@ -404,7 +404,7 @@ def test_database_from_before_another_number_of_bins_is_refused_and_nothing_is_t
     rehearsal.hold_ceremony(bins=a_key(), publish=a_key())
     Repository.objects.update(bit_length=4)
     with pytest.raises(Refused) as caught:
-        adopt_offline_roles(rehearsal.store)
+        adopt_offline_roles(rehearsal.store, now=rehearsal.index.now)
     assert caught.value.code == "layout-changed"
     assert "expected a database of the 8 bins" in str(caught.value)
 

@@ -79,7 +79,7 @@ class Rehearsal:
         return {fault.code for fault in self.audit(**options).faults}
 
     def recover(self) -> Recovery:
-        adopted = adopt_offline_roles(self.store)
+        adopted = adopt_offline_roles(self.store, now=self.index.now)
         return recover(self.index.publisher(), [self.log.appended], adopted=adopted)
 
     def sees(self, *names: str) -> dict[str, list[str] | None]:

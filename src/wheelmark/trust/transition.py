@@ -8,7 +8,7 @@ Source: TUF spec § 5.3.11 (recovery from fast-forward attacks), § 6.1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -32,12 +32,18 @@ class Transition:
 
 
 def apply_ceremony(
-    state: RepositoryState, completed: Completed, *, same_bins_key: bool, last_versions: Mapping[str, int]
+    state: RepositoryState,
+    completed: Completed,
+    *,
+    same_bins_key: bool,
+    last_versions: Mapping[str, int],
+    passed: Collection[str] = (),
 ) -> Transition:
     """The state after a ceremony, before anything online is signed.
 
     `last_versions` holds the last version of every role that the index ever had, by name: a bin that comes back after
-    another number of bins goes on where it stopped, since its old files still lie there.
+    another number of bins goes on where it stopped, since its old files still lie there. `passed` are the roles whose
+    files of this ceremony are in force already: it was cut short, and a recovery took over what it had written.
 
     Raises:
         Refused: the ceremony was held on top of something else (`ceremony-stale`).
@@ -45,6 +51,7 @@ def apply_ceremony(
     before = completed.before
     versions = {name: role.version for name, role in state.offline.items()}
     built_on = {role: before.of(role).version for role in completed.roles} if before else {}
+    built_on |= {role: completed.roles[role].version for role in passed}
     if before is None or any(versions.get(role) != version for role, version in built_on.items()):
         raise Refused.because(
             "ceremony-stale",

@@ -235,6 +235,7 @@ def test_ceremony_whose_key_is_not_here_waits_and_holds_nothing_up(index: Founde
 
 def test_ceremony_on_top_of_an_older_root_is_not_applied(index: FoundedIndex) -> None:
     stale = propose(current_files(index.store, OFFLINE_ROLES), RENEWAL, now=index.now, policy=index.publisher().policy)
+    index.now += DAY  # another root 2, not the same
     apply(index, change(index, Wish(renew=frozenset({"root"})), index.holder))
     signed = sign(stale, index.holder)
     row = hand_over(complete(signed, now=index.now), format_ceremony(signed), now=index.now)
@@ -243,7 +244,7 @@ def test_ceremony_on_top_of_an_older_root_is_not_applied(index: FoundedIndex) ->
     row.refresh_from_db()
     assert row.waiting
     assert versions()["root"] == 2
-    assert take_back()
+    assert take_back(index.store)
     assert not OfflineChange.objects.filter(waiting=True).exists()
 
 
@@ -268,7 +269,7 @@ def test_ceremony_that_is_begun_cannot_be_taken_back(index: FoundedIndex, monkey
         publisher.publish_due()
     monkeypatch.undo()
     with pytest.raises(Refused) as refusal:
-        take_back()
+        take_back(index.store)
     assert refusal.value.code == "ceremony-begun"
     assert index.publisher().publish_due()
     assert versions()["root"] == 2
@@ -280,7 +281,7 @@ def test_ceremony_that_is_taken_back_while_it_is_applied_changes_nothing(
     change(index, RENEWAL, index.holder)
 
     def taken_back(*arguments: object, **options: object) -> object:
-        assert take_back()
+        assert take_back(index.store)
         return begin(*arguments, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr("wheelmark.server.publishing.offline.begin", taken_back)

@@ -20,6 +20,7 @@ from wheelmark.server.ceremonies import open_path
 from wheelmark.server.commands import trust, trust_ceremony
 from wheelmark.server.config import Config
 from wheelmark.server.founding import found, prepare_folders
+from wheelmark.server.publishing import offline
 from wheelmark.server.publishing.models import OfflineChange, Repository, RoleVersion, Snapshot
 from wheelmark.server.publishing.publisher import open_publisher
 from wheelmark.server.publishing.signing import bins_key_uris, named_keys, online_signers, timestamp_key_uris
@@ -208,6 +209,45 @@ def test_finished_ceremony_that_waits_is_taken_back(founded: Config, run: Run, m
     run("ceremony", "abandon")
     open_publisher(founded, current_store(), MemorySigningLog()).publish_due()
     assert RoleVersion.objects.get(role="root").version == 1
+
+
+def test_begun_ceremony_that_may_not_be_dropped_stays_open_and_is_finished(
+    founded: Config, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = run("ceremony", "begin", "--renew", "--out", "c.json")
+    quick_signed(run, founded, "c.json", begun["fingerprint"])
+    run("ceremony", "import", "c.json")
+    with monkeypatch.context() as patched:
+        patched.setattr(trust_ceremony, "APPLY_SECONDS", 0.0)
+        with pytest.raises(Unavailable):
+            run("ceremony", "finish")
+    OfflineChange.objects.update(begun_at=timezone.now())
+    with pytest.raises(Refused, match="trust ceremony finish") as refusal:
+        run("ceremony", "abandon")
+    assert refusal.value.code == "ceremony-begun"
+    assert open_path(founded).exists()
+    assert run("ceremony", "finish")["root_version"] == 2
+
+
+def test_ceremony_that_a_recovery_took_over_is_finished_at_once(
+    founded: Config, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = run("ceremony", "begin", "--renew", "--out", "c.json")
+    quick_signed(run, founded, "c.json", begun["fingerprint"])
+    run("ceremony", "import", "c.json")
+    with monkeypatch.context() as patched:
+        patched.setattr(offline, "commit", dying)
+        with pytest.raises(PowerCut):
+            run("ceremony", "finish")
+    done = run("recover")
+    assert done["adopted"] == {"root": 2, "targets": 2, "bins": 2}
+    finished = run("ceremony", "finish")
+    assert (finished["root_version"], finished["snapshot"]) == (2, done["snapshot"])
+    run("ceremony", "begin", "--renew")
+
+
+def dying(*_arguments: object, **_options: object) -> None:
+    raise PowerCut
 
 
 def test_second_ceremony_waits_for_the_first(founded: Config, run: Run) -> None:

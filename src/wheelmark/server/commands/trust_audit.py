@@ -111,6 +111,8 @@ def _print_audit(report: AuditReport) -> None:
 
 
 def _recover(arguments: argparse.Namespace, config: Config) -> int:
+    from django.utils import timezone
+
     from wheelmark.server.logs import configure_logs
     from wheelmark.server.publishing.lock import publisher_lock
     from wheelmark.server.publishing.publisher import open_publisher
@@ -127,7 +129,7 @@ def _recover(arguments: argparse.Namespace, config: Config) -> int:
         )
     try:
         store = current_store()
-        adopted = adopt_offline_roles(store)
+        adopted = adopt_offline_roles(store, now=timezone.now())
         publisher = open_publisher(config, store, SigningLog(config.signing_log_path))
         with progress_bars(as_json=arguments.json) as progress:
             done = recover(publisher, _logs(config, arguments.log), adopted=adopted, progress=progress)

@@ -190,14 +190,15 @@ def _abandon(arguments: argparse.Namespace) -> int:
 
     config = _settings(arguments.data)
     dropped = open_path(config).exists()
-    close(config)
     if config.on_postgresql or config.database_file.exists():
         bootstrap(arguments.data)
         from wheelmark.server.publishing.offline import take_back
+        from wheelmark.server.stores import current_store
 
-        dropped = take_back() or dropped
+        dropped = take_back(current_store()) or dropped
     if not dropped:
         raise Refused.because("no-ceremony", "ceremony", "expected an open ceremony, got none")
+    close(config)  # last: where it may not be dropped, it is still open
     print(json.dumps({"abandoned": True}) if arguments.json else "The ceremony was dropped. Nothing has changed.")
     return 0
 
@@ -243,6 +244,7 @@ def _apply(config: Config, ceremony: Ceremony, completed: Completed) -> dict[str
     from wheelmark.server.publishing.offline import hand_over
     from wheelmark.server.publishing.publisher import apply_here
     from wheelmark.server.publishing.signing import online_signers
+    from wheelmark.server.publishing.state import in_force
     from wheelmark.trust.ceremony_file import format_ceremony
 
     configure_logs(config.log_format, process="ceremony", level=logging.WARNING)  # on stderr: stdout is the answer's
@@ -260,7 +262,7 @@ def _apply(config: Config, ceremony: Ceremony, completed: Completed) -> dict[str
             "`wheelmark serve`, and run this command again",
             code="ceremony-waiting",
         )
-    return {"snapshot": row.snapshot}
+    return {"snapshot": row.snapshot or in_force().state.snapshot.version}  # a recovery knows no snapshot of its own
 
 
 def _settings(data: Path | None) -> Config:

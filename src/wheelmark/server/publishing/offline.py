@@ -20,9 +20,9 @@ from wheelmark.server.publishing.contents import BinContents, Change
 from wheelmark.server.publishing.keys import role_file_key
 from wheelmark.server.publishing.models import FileTarget, OfflineChange, PublishedPage, Repository, RoleVersion
 from wheelmark.server.publishing.rows import role_rows
-from wheelmark.server.publishing.signing import named_keys
+from wheelmark.server.publishing.signing import MAX_OFFLINE_ROLE_BYTES, named_keys
 from wheelmark.server.publishing.signing_log import SigningRecord
-from wheelmark.store import Store
+from wheelmark.store import Missing, Store
 from wheelmark.trust import (
     ChangedBin,
     ExpiryPolicy,
@@ -96,6 +96,9 @@ class OfflineChanges:
         row = OfflineChange.objects.filter(waiting=True).first()
         if row is None:
             return None
+        if settle(self.store, now=now):
+            log.info("a ceremony was in force already: a recovery had taken it over", ceremony=row.fingerprint)
+            return None
         # Late: python-tuf takes as long to import as all the rest of a start, and ceremonies are rare.
         from wheelmark.trust.ceremony import complete
         from wheelmark.trust.ceremony_file import read_ceremony
@@ -106,7 +109,11 @@ class OfflineChanges:
             # Not those that we hold: the old ones may be lost.
             old = named_keys(self.store)
             following = apply_ceremony(
-                state, completed, same_bins_key=completed.online.bins == old.bins, last_versions=_last_versions()
+                state,
+                completed,
+                same_bins_key=completed.online.bins == old.bins,
+                last_versions=_last_versions(),
+                passed=_passed_roles(self.store, completed),
             )
             held = completed.online == OnlineKeys.of(signers)
             fitting = signers if held else self.open_signers(completed.online)
@@ -204,8 +211,60 @@ def hand_over(completed: Completed, content: bytes, *, now: datetime) -> Offline
         ) from error
 
 
-def take_back() -> bool:
-    """Drop the finished ceremony that waits, if nothing of it was written; say whether there was one.
+def waiting_completed() -> Completed | None:
+    """What the finished ceremony that waits brings, whether it has expired meanwhile or not."""
+    row = OfflineChange.objects.filter(waiting=True).first()
+    if row is None:
+        return None
+    from wheelmark.trust.ceremony import complete
+    from wheelmark.trust.ceremony_file import read_ceremony
+
+    return complete(read_ceremony(bytes(row.ceremony)), now=row.finished_at)
+
+
+def settle(store: Store, *, now: datetime) -> bool:
+    """If all files of the ceremony that waits are in force, say so in its row: it was cut short, and a recovery took
+    over from the store what it had written. Nobody could apply it any more, and no other could begin."""
+    completed = waiting_completed()
+    if completed is None or len(_passed_roles(store, completed)) < len(completed.objects):
+        return False
+    waited = OfflineChange.objects.filter(fingerprint=completed.fingerprint, waiting=True)
+    return bool(waited.update(waiting=False, applied_at=now))
+
+
+def _passed_roles(store: Store, completed: Completed) -> frozenset[str]:
+    """The roles of which the ceremony's very file is in force, or was until a later one came."""
+    versions = _last_versions()
+    return frozenset(
+        role
+        for role, (name, body) in _files_by_role(completed).items()
+        if completed.roles[role].version <= versions.get(role, 0) and _stored(store, name) == body
+    )
+
+
+def _is_past(store: Store, completed: Completed) -> bool:
+    """Whether something else took the place of what the ceremony brings: it can never be applied."""
+    versions, passed = _last_versions(), _passed_roles(store, completed)
+    return any(
+        completed.roles[role].version <= versions.get(role, 0) and role not in passed
+        for role in _files_by_role(completed)
+    )
+
+
+def _files_by_role(completed: Completed) -> dict[str, tuple[str, bytes]]:
+    return {name.split(".")[1]: (name, body) for name, body in completed.objects}
+
+
+def _stored(store: Store, name: str) -> bytes | None:
+    try:
+        return store.read_all(role_file_key(name), max_bytes=MAX_OFFLINE_ROLE_BYTES)
+    except (Missing, Refused):
+        return None
+
+
+def take_back(store: Store) -> bool:
+    """Drop the finished ceremony that waits, if nothing of it was written, or if another took its place; say whether
+    there was one.
 
     Raises:
         Refused: a publisher has begun to write it (`ceremony-begun`): it must be applied.
@@ -214,12 +273,13 @@ def take_back() -> bool:
         row = OfflineChange.objects.select_for_update().filter(waiting=True).first()
         if row is None:
             return False
-        if row.begun_at is not None:
+        completed = waiting_completed() if row.begun_at is not None else None
+        if completed is not None and not _is_past(store, completed):
             raise Refused.because(
                 "ceremony-begun",
                 "ceremony",
                 "expected a ceremony of which nothing is written, got one that has begun: "
-                "start `wheelmark serve`, which ends it, then hold another",
+                "`wheelmark trust ceremony finish` ends it, or `wheelmark serve` does; then hold another",
             )
         row.delete()
     return True

@@ -133,6 +133,7 @@ class Publisher:
         if self.offline and (applied := self.offline.apply(self._state, self._serial, self.signers, now=now)):
             self._state, self.signers = applied
             self._contents = BinContents(self._state.layout)  # perhaps of other bins
+            self.resign &= frozenset(range(self._state.layout.bin_count))
             return True
         if self.offline and not self._keys_checked:
             # After the ceremony that may wait: its keys may be the only ones that are left.

@@ -18,6 +18,7 @@ import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from django.core.management.color import no_style
 from django.db import connection, transaction
@@ -38,6 +39,7 @@ from wheelmark.server.publishing.commit import begin, burned_versions
 from wheelmark.server.publishing.files import missing_files
 from wheelmark.server.publishing.keys import page_key, role_key
 from wheelmark.server.publishing.models import PublishedPage, Repository, RoleVersion
+from wheelmark.server.publishing.offline import settle, waiting_completed
 from wheelmark.server.publishing.pages import KnownPage, render_pages
 from wheelmark.server.publishing.publisher import Publisher
 from wheelmark.server.publishing.state import in_force
@@ -81,10 +83,11 @@ class Recovery:
     remaining: tuple[Fault, ...]  # what no command can mend
 
 
-def adopt_offline_roles(store: Store) -> dict[str, int]:
+def adopt_offline_roles(store: Store, *, now: datetime) -> dict[str, int]:
     """Take over root, targets and bins of which the store has newer versions that the offline keys signed.
 
-    Called before the online keys are opened: the newer root says which those are.
+    Called before the online keys are opened: the newer root says which those are. If they are those of a ceremony that
+    was cut short, it has been applied by this; what it had not written yet, the publisher does.
 
     Raises:
         Refused: the number of bins was changed meanwhile (`layout-changed`).
@@ -102,13 +105,28 @@ def adopt_offline_roles(store: Store) -> dict[str, int]:
             if parent and content and delegated(parent, role, content):
                 found[role] = version, content
                 break
-    _check_layout(found[BINS][1])
+    if _comes_with_waiting_ceremony(*found[BINS]):
+        del found[BINS]
+    else:
+        _check_layout(found[BINS][1])
     adopted = {role: version for role, (version, content) in found.items() if content and version > rows[role]}
     with transaction.atomic():
         for role in adopted:
             version, expires = version_and_expiry(found[role][1] or b"")
             RoleVersion.objects.filter(role=role).update(version=version, expires_at=expires)
+        settle(store, now=now)
     return adopted
+
+
+def _comes_with_waiting_ceremony(version: int, bins: bytes | None) -> bool:
+    """Whether this file of bins is that of a ceremony which waits and changes their number: all that follows from it
+    (pages move, every bin is signed) is the publisher's to do, in one publication."""
+    waiting = waiting_completed()
+    return (
+        waiting is not None
+        and (f"{version}.{BINS}.json", bins) in waiting.objects
+        and waiting.layout.bit_length != Repository.objects.get().bit_length
+    )
 
 
 def _check_layout(bins: bytes | None) -> None:
