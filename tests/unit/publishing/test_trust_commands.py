@@ -23,6 +23,7 @@ from wheelmark.server.founding import found, prepare_folders
 from wheelmark.server.publishing import offline
 from wheelmark.server.publishing.models import OfflineChange, Repository, RoleVersion, Snapshot
 from wheelmark.server.publishing.publisher import open_publisher
+from wheelmark.server.publishing.rows import load_state
 from wheelmark.server.publishing.signing import bins_key_uris, named_keys, online_signers, timestamp_key_uris
 from wheelmark.server.stores import current_store
 from wheelmark.server.web.root import read_root
@@ -244,6 +245,32 @@ def test_ceremony_that_a_recovery_took_over_is_finished_at_once(
     finished = run("ceremony", "finish")
     assert (finished["root_version"], finished["snapshot"]) == (2, done["snapshot"])
     run("ceremony", "begin", "--renew")
+
+
+def test_thiefs_files_in_the_store_do_not_stop_finish(founded: Config, run: Run) -> None:
+    store, first = current_store(), load_state()[0].layout.bin_names[0]
+    names = [f"2.{first}", f"3.{first}", f"9.{first}", "2.snapshot", f"{2**52}.snapshot"]
+    store.put_many([(f"tuf/{name}.json", b"a thief's") for name in names], immutable=True)
+    begun = run("rotate", "online-keys", "--out", "c.json")
+    quick_signed(run, founded, "c.json", begun["fingerprint"])
+    run("ceremony", "import", "c.json")
+    assert run("ceremony", "finish")["root_version"] == 2
+    assert RoleVersion.objects.get(role=first).version == 10
+    assert RoleVersion.objects.get(role="snapshot").version == 3, "nobody follows a version that is out of reach"
+    check_whole()
+
+
+def test_thiefs_root_in_the_store_is_named_by_finish(founded: Config, run: Run) -> None:
+    store = current_store()
+    store.put_many([("tuf/2.root.json", b"a thief's")], immutable=True)
+    begun = run("ceremony", "begin", "--renew", "--out", "c.json")
+    quick_signed(run, founded, "c.json", begun["fingerprint"])
+    run("ceremony", "import", "c.json")
+    with pytest.raises(Unavailable, match="move it out of the store"):
+        run("ceremony", "finish")
+    store.delete("tuf/2.root.json")
+    assert run("ceremony", "finish")["root_version"] == 2
+    check_whole()
 
 
 def dying(*_arguments: object, **_options: object) -> None:

@@ -245,6 +245,7 @@ def _apply(config: Config, ceremony: Ceremony, completed: Completed) -> dict[str
     from wheelmark.server.publishing.publisher import apply_here
     from wheelmark.server.publishing.signing import online_signers
     from wheelmark.server.publishing.state import in_force
+    from wheelmark.store import Conflict
     from wheelmark.trust.ceremony_file import format_ceremony
 
     configure_logs(config.log_format, process="ceremony", level=logging.WARNING)  # on stderr: stdout is the answer's
@@ -253,7 +254,15 @@ def _apply(config: Config, ceremony: Ceremony, completed: Completed) -> dict[str
     until = time.monotonic() + APPLY_SECONDS
     while row.waiting and time.monotonic() < until:
         # If no publisher runs, we are one for as long as it takes.
-        if not apply_here(config):
+        try:
+            applied = apply_here(config)
+        except Conflict as error:
+            raise Unavailable(
+                f"{error}. The ceremony is kept. Either the database is older than that file (then: `wheelmark trust "
+                "recover`), or somebody else put it there: move it out of the store, and run this command again",
+                code=error.code,
+            ) from error
+        if not applied:
             time.sleep(0.2)
         row.refresh_from_db()
     if row.waiting:

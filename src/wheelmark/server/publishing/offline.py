@@ -19,7 +19,7 @@ from wheelmark.server.publishing.commit import BATCH, NewSnapshot, begin, burned
 from wheelmark.server.publishing.contents import BinContents, Change
 from wheelmark.server.publishing.keys import role_file_key
 from wheelmark.server.publishing.models import FileTarget, OfflineChange, PublishedPage, Repository, RoleVersion
-from wheelmark.server.publishing.rows import role_rows
+from wheelmark.server.publishing.rows import OFFLINE, role_rows
 from wheelmark.server.publishing.signing import MAX_OFFLINE_ROLE_BYTES, named_keys
 from wheelmark.server.publishing.signing_log import SigningRecord
 from wheelmark.store import Missing, Store
@@ -36,6 +36,7 @@ from wheelmark.trust import (
     page_target_path,
     sign_publication,
 )
+from wheelmark.trust.audit import parse_role_file
 
 if TYPE_CHECKING:
     from wheelmark.trust.ceremony import Completed
@@ -220,6 +221,25 @@ def waiting_completed() -> Completed | None:
     from wheelmark.trust.ceremony_file import read_ceremony
 
     return complete(read_ceremony(bytes(row.ceremony)), now=row.finished_at)
+
+
+def step_over_stored(store: Store, *, now: datetime) -> None:
+    """Use none of the versions of online roles that lie in the store above those of the rows. What a thief left under
+    the next version of a bin is in a ceremony's way, and it is the ceremony that ends the thief's power.
+
+    `trust recover` does this and much more; but it wants the keys of the ceremony first.
+    """
+    from wheelmark.trust.recovery import MAX_LEAP
+
+    rows, completed = _last_versions(), waiting_completed()
+    online = {role for role in rows if role not in OFFLINE} | set(completed.layout.bin_names if completed else ())
+    found = burned_versions()
+    for stored in store.list("tuf/"):
+        version, role = parse_role_file(stored.key.removeprefix("tuf/")) or (0, "")
+        # What is out of reach is in nobody's way, and versions must not go on from there.
+        if role in online and rows.get(role, 0) < version <= rows.get(role, 0) + MAX_LEAP:
+            found[role] = max(version, found.get(role, 0))
+    begin(found, now=now)
 
 
 def settle(store: Store, *, now: datetime) -> bool:

@@ -33,14 +33,14 @@ from wheelmark.server.publishing.garbage import collecting
 from wheelmark.server.publishing.keys import page_key, role_file_key
 from wheelmark.server.publishing.lock import publisher_lock
 from wheelmark.server.publishing.models import FileTarget, Heartbeat
-from wheelmark.server.publishing.offline import OfflineChanges
+from wheelmark.server.publishing.offline import OfflineChanges, step_over_stored
 from wheelmark.server.publishing.pages import RenderedPage, render_pages, target_of
 from wheelmark.server.publishing.rows import changed_roles, known_pages, load_state, signs_files
 from wheelmark.server.publishing.signing import named_keys, online_signers
 from wheelmark.server.publishing.signing_log import SigningLog, SigningRecord
 from wheelmark.server.publishing.warnings import DailyWarnings
 from wheelmark.server.stores import current_store
-from wheelmark.store import Store
+from wheelmark.store import Conflict, Store
 from wheelmark.trust import (
     ExpiryPolicy,
     OnlineSigners,
@@ -257,16 +257,24 @@ def open_publisher(config: Config, store: Store, signing_log: SigningRecord) -> 
 
 
 def apply_here(config: Config) -> bool:
-    """Apply the ceremony that waits, if no publisher runs; say whether we were the publisher.
+    """Apply the ceremony that waits, if no publisher runs; say whether we were the publisher. What somebody left in the
+    store under the next versions of online roles is stepped over.
 
     Raises:
+        Conflict: a file of root, targets or bins lies there with other bytes, whose version nothing can step over.
         Unavailable, Untrusted: this machine cannot sign, or store or database is away.
     """
     lock = publisher_lock(config)
     if not lock.acquire():
         return False
     try:
-        open_publisher(config, current_store(), SigningLog(config.signing_log_path)).publish_due()
+        store = current_store()
+        publisher = open_publisher(config, store, SigningLog(config.signing_log_path))
+        try:
+            publisher.publish_due()
+        except Conflict:
+            step_over_stored(store, now=timezone.now())
+            publisher.publish_due()
     finally:
         lock.release()
     return True
