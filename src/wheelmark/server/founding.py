@@ -45,6 +45,7 @@ from wheelmark.trust import (
     OfflineRole,
     OfflineRoles,
     OnlineSigners,
+    PublicKey,
     choose_bit_length,
     entries_of,
     found_on,
@@ -288,8 +289,33 @@ def make_online_key(uri: str, config: Config) -> None:
     """Make the key that a `pkcs8:` URI names, if it is not there; every other scheme brings its key along."""
     scheme, _, path = uri.partition(":")
     if scheme == "pkcs8" and not Path(path).exists():
-        cost = SCRYPT_COST if config.key_passphrase or config.key_passphrase_file else GENERATED_PASSPHRASE_COST
-        generate_key(Path(path), passphrase=online_passphrase(config), scrypt_cost=cost)
+        _make_key(Path(path), config)
+
+
+def make_further_key(stem: str, config: Config) -> str:
+    """Make one more online key, beside those that are there, and give its URI. The file is named by the keyid: a number
+    that became free would give a new key the place of an old one, which people have been told to delete."""
+    unnamed = config.keys_folder / f".{stem}-{secrets.token_hex(8)}.pem"
+    public = _make_key(unnamed, config)
+    path = further_key_path(stem, public.keyid, config)
+    os.link(unnamed, path)  # and not a rename: a key must never be overwritten
+    unnamed.unlink()
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return f"pkcs8:{path}"
+
+
+def further_key_path(stem: str, keyid: str, config: Config) -> Path:
+    """Where a further online key lies that this index made itself."""
+    return config.keys_folder / f"{stem}-{keyid[:8]}.pem"
+
+
+def _make_key(path: Path, config: Config) -> PublicKey:
+    cost = SCRYPT_COST if config.key_passphrase or config.key_passphrase_file else GENERATED_PASSPHRASE_COST
+    return generate_key(path, passphrase=online_passphrase(config), scrypt_cost=cost)
 
 
 def _create_admin() -> tuple[str | None, str | None]:

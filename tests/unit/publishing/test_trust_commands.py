@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -176,12 +177,65 @@ def test_rotation_of_online_keys_makes_them_and_signs_with_them(founded: Config,
     run("ceremony", "finish")
     now = named_keys(current_store())
     assert {now.bins, now.publish}.isdisjoint({before.bins, before.publish})
-    assert [Path(uri.partition(":")[2]).name for uri in bins_key_uris(founded)] == ["bins.pem", "bins-2.pem"]
+    names = [Path(uri.partition(":")[2]).name for uri in bins_key_uris(founded)]
+    assert names == ["bins.pem", f"bins-{now.bins.keyid[:8]}.pem"]
     assert online_signers(founded, now).publish.public == now.publish
     check_whole()
     (founded.keys_folder / "bins.pem").unlink()
     (founded.keys_folder / "timestamp.pem").unlink()
     assert open_publisher(founded, current_store(), MemorySigningLog()).signers.bins.public == now.bins
+
+
+def places(run: Run, status: int = 0) -> dict[str, tuple[str, str]]:
+    """What `trust status` says of each key file of the bins."""
+    found = run("status", status=status)["signers"]
+    return {Path(place["uri"]).name: (place["keyid"], place["state"]) for place in found if place["signs"] == "bins"}
+
+
+def test_status_says_which_key_files_may_be_deleted(
+    founded: Config, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = named_keys(current_store()).bins.keyid
+    begun = run("rotate", "online-keys", "--out", "c.json")
+    [new] = (keyid for name, (keyid, _) in places(run).items() if name != "bins.pem")
+    file = f"bins-{new[:8]}.pem"
+    assert places(run) == {"bins.pem": (first, "in force"), file: (new, "named by the open ceremony")}
+    quick_signed(run, founded, "c.json", begun["fingerprint"])
+    run("ceremony", "import", "c.json")
+    run("ceremony", "finish")
+    assert places(run) == {"bins.pem": (first, "not named, may be deleted"), file: (new, "in force")}
+    trust.main(["status"])
+    printed = capsys.readouterr().out
+    assert re.search(rf"online key \(bins\) +{new[:16]} +in force +pkcs8:.*/{file}\n", printed)
+    assert re.search(rf"online key \(bins\) +{first[:16]} +not named, may be deleted +pkcs8:.*/bins.pem\n", printed)
+    (founded.keys_folder / "bins.pem").write_text("not a key")
+    assert places(run) == {"bins.pem": (None, "does not open"), file: (new, "in force")}
+    RoleVersion.objects.filter(role__in=["root", "bins"]).update(version=1)  # as an older backup has it
+    assert {state for _, state in places(run, status=1).values()} == {"does not open", "not named"}
+
+
+def test_new_key_never_gets_the_place_of_an_old_one(founded: Config, run: Run) -> None:
+    seen = set[str]()
+    for number in range(3):
+        begun = run("rotate", "bins-key", "--out", f"{number}.json")
+        quick_signed(run, founded, f"{number}.json", begun["fingerprint"])
+        run("ceremony", "import", f"{number}.json")
+        run("ceremony", "finish")
+        names = set(places(run))
+        assert len(names - seen) == 1 + (number == 0)
+        seen |= names
+        for name, (_, state) in places(run).items():
+            if state == "not named, may be deleted":
+                (founded.keys_folder / name).unlink()
+        assert list(founded.keys_folder.glob(".*")) == []
+
+
+def test_abandon_names_the_keys_that_were_made_for_it(founded: Config, run: Run) -> None:
+    run("rotate", "bins-key")
+    [made] = set(founded.keys_folder.glob("bins-*.pem"))
+    assert run("ceremony", "abandon") == {"abandoned": True, "unused_keys": [str(made)]}
+    run("ceremony", "begin", "--renew")
+    assert run("ceremony", "abandon") == {"abandoned": True, "unused_keys": []}
 
 
 def test_finish_again_goes_on_where_a_publisher_was_missing(

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wheelmark.errors import Refused, Unavailable
+from wheelmark.errors import Refused, Unavailable, WheelmarkError
 from wheelmark.server.commands.trust_change import NEW, ROLES, add_change, add_out, wished
 
 if TYPE_CHECKING:
@@ -189,18 +189,43 @@ def _abandon(arguments: argparse.Namespace) -> int:
     from wheelmark.server.ceremonies import close, open_path
 
     config = _settings(arguments.data)
-    dropped = open_path(config).exists()
+    dropped, unused = open_path(config).exists(), list[str]()
     if config.on_postgresql or config.database_file.exists():
         bootstrap(arguments.data)
         from wheelmark.server.publishing.offline import take_back
         from wheelmark.server.stores import current_store
 
         dropped = take_back(current_store()) or dropped
+        unused = _unused_key_files(config)
     if not dropped:
         raise Refused.because("no-ceremony", "ceremony", "expected an open ceremony, got none")
     close(config)  # last: where it may not be dropped, it is still open
-    print(json.dumps({"abandoned": True}) if arguments.json else "The ceremony was dropped. Nothing has changed.")
+    if arguments.json:
+        print(json.dumps({"abandoned": True, "unused_keys": unused}))
+    else:
+        print("The ceremony was dropped. Nothing has changed.")
+        for path in unused:
+            print(f"Made for it, and named by nothing now; you may delete it: {path}")
     return 0
+
+
+def _unused_key_files(config: Config) -> list[str]:
+    """The key files that were made for the open ceremony; none where that cannot be said for certain."""
+    from wheelmark.server.ceremonies import read_open
+    from wheelmark.server.founding import further_key_path
+    from wheelmark.server.publishing.signing import has_later_offline_roles, named_keys
+    from wheelmark.server.stores import current_store
+
+    try:
+        bins, publish = read_open(config).after.online_keys
+        current = named_keys(current_store())
+        if has_later_offline_roles(current_store()):
+            return []
+    except WheelmarkError:  # it is damaged, or not the index's only trouble: it is dropped all the same
+        return []
+    made = [("bins", bins, current.bins), ("timestamp", publish, current.publish)]
+    paths = [further_key_path(stem, new.keyid, config) for stem, new, old in made if new != old]
+    return [str(path) for path in paths if path.exists()]
 
 
 def _finish(arguments: argparse.Namespace) -> int:

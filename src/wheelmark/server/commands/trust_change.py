@@ -119,7 +119,7 @@ def _public_key(path: Path) -> PublicKey:
 
 def _online_key(uri: str | None, config: Config, stem: str) -> PublicKey:
     """The public half of an online key: one that is there, a new file, or the first of a new index."""
-    from wheelmark.server.founding import make_online_key
+    from wheelmark.server.founding import make_further_key, make_online_key
     from wheelmark.server.publishing.signing import bins_key_uris, passphrase_of, timestamp_key_uris
     from wheelmark.trust import open_signer
 
@@ -136,11 +136,7 @@ def _online_key(uri: str | None, config: Config, stem: str) -> PublicKey:
                 f"expected a URI, got {NEW!r}, while the setting {stem}_key names its keys: make the key, add it "
                 "to the setting, and name it here",
             )
-        number = 2
-        while (path := config.keys_folder / f"{stem}-{number}.pem").exists():
-            number += 1
-        uri = f"pkcs8:{path}"
-        make_online_key(uri, config)
+        uri = make_further_key(stem, config)
     elif uri not in known:
         raise Refused.because(
             "online-key-setting",

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wheelmark.errors import WheelmarkError
+
 if TYPE_CHECKING:
     from wheelmark.server.config import Config
     from wheelmark.server.publishing.outlook import Outlook
+    from wheelmark.store import Store
     from wheelmark.trust import RoleState
 
 EXIT_FAULTS = 1
@@ -52,10 +59,11 @@ def run(arguments: argparse.Namespace) -> int:
         now=now,
         try_keys=None if arguments.without_keys else lambda: online_signers(config, named_keys(store)),
     )
+    places = _key_places(config, outlook, store, open_them=not arguments.without_keys)
     if arguments.json:
-        print(json.dumps(_as_json(outlook, config), default=str))
+        print(json.dumps(_as_json(outlook, config, places), default=str))
     else:
-        _print(outlook, config, now)
+        _print(outlook, config, places, now)
     return EXIT_FAULTS if any(advice.urgency < Urgency.NOTE for advice in outlook.advice) else 0
 
 
@@ -67,7 +75,7 @@ def _roles(outlook: Outlook) -> dict[str, RoleState]:
     return {**state.offline, SNAPSHOT: snapshot, TIMESTAMP: state.timestamp}
 
 
-def _as_json(outlook: Outlook, config: Config) -> dict[str, Any]:
+def _as_json(outlook: Outlook, config: Config, places: Sequence[KeyPlace]) -> dict[str, Any]:
     state = outlook.committed.state
     roles: dict[str, Any] = {}
     for name, role in _roles(outlook).items():
@@ -86,7 +94,7 @@ def _as_json(outlook: Outlook, config: Config) -> dict[str, Any]:
         },
         "serial": outlook.committed.serial,
         "signed_at": outlook.signed_at.isoformat() if outlook.signed_at else None,
-        "signers": _signers(config),
+        "signers": [dataclasses.asdict(place) for place in places],
         "signing_log": {
             "path": str(config.signing_log_path),
             "bytes": tail.size if tail else None,
@@ -99,17 +107,63 @@ def _as_json(outlook: Outlook, config: Config) -> dict[str, Any]:
     }
 
 
-def _signers(config: Config) -> dict[str, str]:
-    """All that may sign: the publisher takes the one that root and bins name."""
-    from wheelmark.server.publishing.signing import bins_key_uris, timestamp_key_uris
+@dataclass(frozen=True, slots=True)
+class KeyPlace:
+    """A place where an online key may lie. The publisher takes the one that root and bins name."""
 
-    return {
-        "bins": " ".join(bins_key_uris(config)),
-        "snapshot and timestamp": " ".join(timestamp_key_uris(config)),
-    }
+    signs: str
+    uri: str
+    keyid: str | None  # None: not looked at, or it does not open
+    state: str
 
 
-def _print(outlook: Outlook, config: Config, now: datetime) -> None:
+def _key_places(config: Config, outlook: Outlook, store: Store, *, open_them: bool) -> list[KeyPlace]:
+    """All of them, and which may be deleted: who rotates has the old key and the new one beside each other."""
+    from wheelmark.server.publishing.signing import (
+        bins_key_uris,
+        has_later_offline_roles,
+        passphrase_of,
+        timestamp_key_uris,
+    )
+    from wheelmark.trust import TIMESTAMP, open_signer
+
+    passphrase, coming = passphrase_of(config), _keyids_to_come(config)
+    unsure = not outlook.rings or has_later_offline_roles(store)
+    other = "not named" if unsure else "not named, may be deleted"
+    places = []
+    for signs, role, uris in (
+        ("bins", "bins-*", bins_key_uris(config)),
+        ("snapshot and timestamp", TIMESTAMP, timestamp_key_uris(config)),
+    ):
+        ring = outlook.rings.get(role)
+        for uri in uris:
+            if not open_them:
+                places.append(KeyPlace(signs, uri, None, "not looked at"))
+                continue
+            try:
+                keyid = open_signer(uri, passphrase=passphrase).keyid
+            except WheelmarkError:
+                places.append(KeyPlace(signs, uri, None, "does not open"))
+                continue
+            state = "named by the open ceremony" if keyid in coming else other
+            places.append(KeyPlace(signs, uri, keyid, "in force" if ring and keyid in ring.keyids else state))
+    return places
+
+
+def _keyids_to_come(config: Config) -> set[str]:
+    """The online keys that a ceremony names which is open, or finished and waits."""
+    from wheelmark.server.ceremonies import read_open
+    from wheelmark.server.publishing.offline import waiting_completed
+
+    terms = []
+    with suppress(WheelmarkError):  # there is none, or its file is damaged: it will not come
+        terms.append(read_open(config).after)
+    if waiting := waiting_completed():
+        terms.append(waiting.after)
+    return {key.keyid for after in terms for key in after.online_keys}
+
+
+def _print(outlook: Outlook, config: Config, places: Sequence[KeyPlace], now: datetime) -> None:
     state = outlook.committed.state
     print(f"{'role':<12}{'version':>9}   {'signatures':<12}{'expires':<38}keys")
     for name, role in _roles(outlook).items():
@@ -123,8 +177,9 @@ def _print(outlook: Outlook, config: Config, now: datetime) -> None:
         f"{state.layout.bin_count:,} bins, {changed:,} of them changed since the founding; the first expires "
         f"{_expiry(min(state.bin_expires_at), now)}; key {bins.keyids[0][:_KEYID_DIGITS] if bins else '?'}"
     )
-    for what, uri in _signers(config).items():
-        print(f"{f'online key ({what})':<37}{uri}")
+    for place in places:
+        keyid = place.keyid[:_KEYID_DIGITS] if place.keyid else "?"
+        print(f"{f'online key ({place.signs})':<37}{keyid:<18}{place.state:<28}{place.uri}")
     tail = outlook.log
     last = f"{tail.size:,} bytes, last line {tail.last.at:%Y-%m-%d %H:%M} UTC" if tail and tail.last else "none here"
     print(f"{'signing log':<37}{config.signing_log_path} ({last})")

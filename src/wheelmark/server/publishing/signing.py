@@ -110,3 +110,10 @@ def current_files(store: Store, roles: tuple[str, ...]) -> dict[str, bytes]:
             f"the store {store.url} has lost the signed root or bins of this index: {error}; restore it from a backup",
             code="offline-metadata-missing",
         ) from error
+
+
+def has_later_offline_roles(store: Store) -> bool:
+    """Whether the store has a newer root or bins than the database: perhaps that was restored from a backup, and does
+    not know which keys are in force."""
+    versions = RoleVersion.objects.filter(role__in=(ROOT, BINS)).values_list("role", "version")
+    return any(store.head(role_key(version + 1, role)) for role, version in versions)
