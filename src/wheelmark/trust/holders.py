@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 import orjson
@@ -102,12 +102,16 @@ def find_holder(typed: str, keys: Iterable[PublicKey]) -> PublicKey:
         Refused: none or several (`holder-unknown`).
     """
     digits = re.sub(r"[\s:-]", "", typed).lower()
-    found = {key.keyid: key for key in keys if digits and key.keyid.startswith(digits)}
+    known = {key.keyid: key for key in keys}
+    found = [keyid for keyid in known if digits and keyid.startswith(digits)]
     if len(found) != 1:
         raise Refused.because(
-            "holder-unknown", "holder", f"expected the beginning of one keyid, got {typed!r}, of {len(found)}"
+            "holder-unknown",
+            "holder",
+            f"expected the first digits of one of the keys {', '.join(keyid[:8] for keyid in known)}, got {typed!r}, "
+            f"with which {'several begin' if found else 'none begins'}",
         )
-    return next(iter(found.values()))
+    return known[found[0]]
 
 
 def changed_holders(
@@ -116,23 +120,33 @@ def changed_holders(
     add: Iterable[PublicKey] = (),
     remove: Iterable[PublicKey] = (),
     threshold: int | None = None,
-    roles: Iterable[str] = OFFLINE_ROLES,
+    roles: Iterable[str] | None = None,
 ) -> dict[str, RoleKeys]:
-    """Who shall sign each of these roles from now on. Without `threshold` it stays: it never sinks by itself.
+    """Who shall sign each of these roles from now on. Without `threshold` it stays: it never sinks by itself. Without
+    `roles` somebody leaves every role that they hold, and whoever comes in their place comes there.
 
     Raises:
         Refused: somebody is added who is there, or removed who is not; or the threshold fits no such role.
     """
     added, removed = tuple(add), tuple(remove)
     holders = {}
-    for role in roles:
+    for role in roles if roles is not None else _roles_of(before, removed):
         now = before.holders(role)
         if doubled := [key.keyid[:8] for key in added if key in now.keys]:
             raise Refused.because(
                 "holder-known", role, f"expected new keys, got {', '.join(doubled)}, who hold it already"
             )
-        if unknown := [key.keyid[:8] for key in removed if key not in now.keys]:
+        unknown = [key.keyid[:8] for key in removed if key not in now.keys]
+        if unknown and roles is not None:
             raise Refused.because("holder-unknown", role, f"expected keys that hold it, got {', '.join(unknown)}")
         keys = (*(key for key in now.keys if key not in removed), *added)
         holders[role] = RoleKeys(keys, threshold or now.threshold)
     return holders
+
+
+def _roles_of(before: OfflineTerms, removed: Collection[PublicKey]) -> tuple[str, ...]:
+    """The roles of which somebody leaves; all of them if nobody does."""
+    if unknown := [key.keyid[:8] for key in removed if key not in before.offline_keys]:
+        raise Refused.because("holder-unknown", "holder", f"expected keys that hold a role, got {', '.join(unknown)}")
+    held = (role for role in OFFLINE_ROLES if any(key in before.holders(role).keys for key in removed))
+    return tuple(held) if removed else OFFLINE_ROLES

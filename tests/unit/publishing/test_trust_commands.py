@@ -379,6 +379,21 @@ def test_holder_with_a_root_of_their_own_is_shown_no_other_past(founded: Config,
     assert run("sign", "c.json", *key, "--fingerprint", begun["fingerprint"], "--root", "mine.json")["ready"]
 
 
+def test_holder_who_left_root_leaves_the_rest_without_being_asked_for_roles(config: Config, run: Run) -> None:
+    begun = run("ceremony", "begin", *three_keys(run), "--threshold", "1", "--out", "c.json")
+    ann = json.loads(Path("ann.pem.pub").read_bytes())["keyid"]
+    for change in (["--remove", ann[:8], "--role", "root"], ["--remove", ann[:8]], []):
+        signed(run, "c.json", begun["fingerprint"], "bo")
+        run("ceremony", "import", "c.json")
+        run("ceremony", "finish")
+        config.database_file.touch()
+        if change:
+            begun = run("ceremony", "begin", *change, "--out", "c.json")
+    roles = run("status", "--without-keys")["roles"]
+    assert [len(roles[role]["keyids"]) for role in ("root", "targets", "bins")] == [2, 2, 2]
+    assert all(ann not in roles[role]["keyids"] for role in ("root", "targets", "bins"))
+
+
 @pytest.mark.parametrize(
     ("options", "code"),
     [

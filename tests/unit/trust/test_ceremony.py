@@ -361,8 +361,33 @@ def test_holder_is_found_by_first_digits_and_never_guessed() -> None:
     keys = [ann().public, bo().public]
     assert find_holder(grouped(ann().keyid)[:9], keys) == ann().public
     for typed in ("", "zz", "0" * 64):
-        with pytest.raises(Refused) as refusal:
+        with pytest.raises(
+            Refused, match=f"of the keys {ann().keyid[:8]}, {bo().keyid[:8]}, got .*none begins"
+        ) as refusal:
             find_holder(typed, keys)
+        assert refusal.value.code == "holder-unknown"
+    several = [a_signer(f"holder {number}").public for number in range(17)]
+    digits = [key.keyid[0] for key in several]
+    with pytest.raises(Refused, match="with which several begin"):
+        find_holder(next(digit for digit in digits if digits.count(digit) > 1), several)
+
+
+def test_holder_leaves_the_roles_that_they_hold_and_another_comes_there() -> None:
+    keys = (ann().public, bo().public, cy().public)
+    files = after(founded_files(), hold(proposed(two_of_three()), LONE, ann(), bo()))
+    fewer = propose(
+        files, Wish(holders=changed_holders(terms_of(files), remove=keys[:1], roles=["root"])), now=NOON, policy=POLICY
+    )
+    terms = terms_of(after(files, hold(fewer, ann(), bo(), cy())))
+    assert changed_holders(terms, remove=keys[:1]) == dict.fromkeys(("targets", "bins"), RoleKeys(keys[1:], 2))
+    di = a_signer("di").public
+    in_place = changed_holders(terms, remove=keys[:1], add=[di])
+    assert in_place == dict.fromkeys(("targets", "bins"), RoleKeys((*keys[1:], di), 2))
+    both = changed_holders(terms, remove=keys[:2], threshold=1)
+    assert both == dict.fromkeys(("root", "targets", "bins"), RoleKeys(keys[2:], 1))
+    for roles in (None, ["root"]):
+        with pytest.raises(Refused) as refusal:
+            changed_holders(terms, remove=[di], roles=roles)
         assert refusal.value.code == "holder-unknown"
 
 

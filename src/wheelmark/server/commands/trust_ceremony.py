@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wheelmark.errors import Refused, Unavailable, WheelmarkError
-from wheelmark.server.commands.trust_change import NEW, ROLES, add_change, add_out, wished
+from wheelmark.server.commands.trust_change import NEW, ROLE_HELP, ROLES, add_change, add_out, wished
 
 if TYPE_CHECKING:
     from wheelmark.server.config import Config
@@ -66,12 +66,16 @@ def add_commands(commands: Any) -> None:
     add_out(online)
     holder = kinds.add_parser("holder", help="one holder comes in the place of another")
     holder.add_argument(
-        "--remove", action="append", default=[], metavar="KEYID", help="who leaves: the first digits do"
+        "--remove",
+        action="append",
+        default=[],
+        metavar="KEYID",
+        help="who leaves: the first digits do, without the space",
     )
     holder.add_argument(
         "--add", action="append", default=[], type=Path, metavar="FILE", help="who comes: public key file"
     )
-    holder.add_argument("--role", action="append", choices=ROLES, help="of this role only; without it, of all three")
+    holder.add_argument("--role", action="append", choices=ROLES, help=ROLE_HELP)
     add_out(holder)
     holder.set_defaults(run=_begin)
     bins = kinds.add_parser("bins", help="another number of bins, with new online keys")

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 NEW = "new"
 ROLES = ("root", "targets", "bins")
+ROLE_HELP = (
+    "holders of this role only; may be given several times. Without it of all three; who leaves, leaves those they hold"
+)
 
 
 def add_out(parser: argparse.ArgumentParser) -> None:
@@ -37,10 +40,14 @@ def add_change(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--add", action="append", default=[], type=Path, metavar="FILE", help="one more holder")
     parser.add_argument(
-        "--remove", action="append", default=[], metavar="KEYID", help="one holder fewer: first digits do"
+        "--remove",
+        action="append",
+        default=[],
+        metavar="KEYID",
+        help="one holder fewer: the first digits do, without the space; may be given several times",
     )
     parser.add_argument("--threshold", type=int, metavar="N", help="how many must sign; with --holder: more than half")
-    parser.add_argument("--role", action="append", choices=ROLES, help="holders of this role only; without it, of all")
+    parser.add_argument("--role", action="append", choices=ROLES, help=ROLE_HELP)
     parser.add_argument("--bins-key", metavar="URI", help=f"online key 1 from now on; `{NEW}` makes one")
     parser.add_argument("--timestamp-key", metavar="URI", help=f"online key 2 from now on; `{NEW}` makes one")
     parser.add_argument("--bins", type=int, metavar="N", help="number of bins, a power of two; needs new online keys")
@@ -83,7 +90,7 @@ def wished(arguments: argparse.Namespace, config: Config, current: dict[str, byt
         holders = dict.fromkeys(roles, RoleKeys(everybody, threshold or len(everybody) // 2 + 1))
     elif added or removed or threshold:
         leaving = [find_holder(typed, before.offline_keys) for typed in removed]
-        holders = changed_holders(before, add=added, remove=leaving, threshold=threshold, roles=roles)
+        holders = changed_holders(before, add=added, remove=leaving, threshold=threshold, roles=option("role"))
     else:
         holders = {}
     return Wish(
