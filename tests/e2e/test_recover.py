@@ -5,6 +5,7 @@ an unmodified TUF client over HTTP that knew the state before.
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -119,6 +120,14 @@ def test_lost_objects_of_the_store_are_made_again(index: RunningIndex, tmp_path:
     assert client_sees(index, root, tmp_path / "new", "alpha") == {"alpha": [alpha]}
     assert index.command("trust", "audit").returncode == 0
     assert index.command("trust", "status").returncode == 0
+
+
+def test_holders_sign_the_very_files_that_are_taken_in() -> None:
+    """`trust sign` signs in place: what is imported must have been copied first."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "how-to" / "recover.md").read_text(encoding="utf-8")
+    [taken] = re.findall(r"\$ wheelmark trust ceremony import (.*)\n", page)
+    signed = re.findall(r"\$ cp ceremony.json (\S+)\n *\$ wheelmark trust sign \1 ", page)
+    assert signed == [taken.split()[0]]
 
 
 def hold(index: RunningIndex, folder: Path, *change: str) -> None:

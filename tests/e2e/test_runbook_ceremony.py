@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import pytest
 
 from support.server import RunningIndex
 from support.terminal import Seen, on_terminal
+from wheelmark.trust import choose_bit_length
 from wheelmark.trust.holders import grouped
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "hold-a-ceremony.md"
@@ -91,6 +93,31 @@ def ceremony(tmp_path: Path) -> Iterator[Ceremony]:
 
 def test_page_has_the_blocks_that_are_followed_here() -> None:
     assert [block.whom for block in blocks()] == [INDEX, HOLDER, INDEX, SIGNER, INDEX, QUICK, QUICK]
+
+
+@pytest.mark.slow
+def test_number_of_bins_is_chosen_as_the_page_says(ceremony: Ceremony) -> None:
+    _, key, begin, *_ = blocks()
+    [setting] = re.findall(r"```console\n((?:\$ .*\n)+)```", PAGE.read_text(encoding="utf-8"))
+    for command in re.findall(r"\$ (.*)", setting):
+        subprocess.run(command, shell=True, check=True, cwd=ceremony.base / "index")
+    for who in ("ann", "bo", "cy"):
+        ceremony.follow(key, who)
+    assert f"{2 ** choose_bit_length(100_000):,} bins" in ceremony.follow(begin, "index")
+    assert choose_bit_length(100_000) > choose_bit_length(1_000)
+
+
+@pytest.mark.slow
+def test_open_ceremony_is_a_file_for_holders_when_the_other_is_lost(ceremony: Ceremony) -> None:
+    _, key, begin, signing, *_ = blocks()
+    for who in ("ann", "bo", "cy"):
+        ceremony.follow(key, who)
+    ceremony.follow(begin, "index")
+    ceremony.follow(signing, "ann")
+    ceremony.type(f"wheelmark trust ceremony import {STICK}/ann-signs.json", "index")
+    shutil.copy(ceremony.base / "index" / "data" / "ceremony" / "open.json", ceremony.stick / "ceremony.json")
+    ceremony.follow(signing, "bo")
+    assert "Ready" in ceremony.type(f"wheelmark trust ceremony import {STICK}/bo-signs.json", "index")
 
 
 @pytest.mark.slow

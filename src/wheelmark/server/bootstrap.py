@@ -9,6 +9,7 @@ from typing import Any
 import django
 
 from wheelmark.errors import Refused
+from wheelmark.server.ceremonies import open_path
 from wheelmark.server.config import PREFIX, Config, load_config
 
 
@@ -44,10 +45,9 @@ def bootstrap_existing(data: Path | None = None) -> Config:
     """
     config = load_config(os.environ, data=data)
     if not config.on_postgresql and not config.database_file.exists():
-        raise Refused.because(
-            "no-data-folder",
-            "--data",
-            f"expected a folder with an index, got {config.data}:"
-            f" start one there with `wheelmark serve --data {config.data}`",
-        )
+        got = f"expected a folder with an index, got {config.data}"
+        start = f": start one there with `wheelmark serve --data {config.data}`"
+        if open_path(config).exists():
+            start = f", whose founding is not finished: `wheelmark trust ceremony status --data {config.data}`"
+        raise Refused.because("no-data-folder", "--data", got + start)
     return bootstrap(data)

@@ -7,6 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from wheelmark.errors import Refused
+from wheelmark.server.bootstrap import bootstrap_existing
+from wheelmark.server.ceremonies import FOLDER
+
 PROGRAM = """
 import os, sys
 from pathlib import Path
@@ -32,3 +38,13 @@ def test_settings_reach_django_and_the_processes_started_from_here(tmp_path: Pat
         [sys.executable, "-c", PROGRAM, str(tmp_path)], env=environ, capture_output=True, text=True, timeout=60
     )
     assert result.returncode == 0, result.stderr
+
+
+def test_folder_without_an_index_is_told_what_comes_next(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="start one there with `wheelmark serve"):
+        bootstrap_existing(tmp_path)
+    (tmp_path / FOLDER).mkdir()
+    (tmp_path / FOLDER / "open.json").write_bytes(b"{}")
+    with pytest.raises(Refused, match="not finished: `wheelmark trust ceremony status") as refusal:
+        bootstrap_existing(tmp_path)
+    assert refusal.value.code == "no-data-folder"
