@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -20,6 +21,8 @@ from wheelmark.server.publishing.rows import committed_rows, load_state
 from wheelmark.trust import ChangedBin, TargetRow, page_target_path, sign_publication
 from wheelmark.trust.audit import Faults
 from wheelmark.trust.expiry import ExpiryPolicy
+
+HUGE = 2**53 - 10
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -174,6 +177,25 @@ def test_versions_ahead_of_the_database_are_named(rehearsal: Rehearsal) -> None:
     faults = [fault for fault in rehearsal.audit().faults if fault.code == "version-ahead"]
     assert [fault.field for fault in faults] == ["snapshot"]
     assert "expected at most version 2 of the database in the store, got 99" in faults[0].message
+
+
+def test_version_out_of_reach_is_ahead_only_if_a_key_in_force_signed_it(rehearsal: Rehearsal) -> None:
+    """A thief's highest version: recovery asks for new keys, and passes over it once there are some. The audit, too."""
+    state, _ = load_state()
+    content = rehearsal.store.read_all(role_key(state.snapshot.version, "snapshot"), max_bytes=100_000)
+    rehearsal.store.put_many([(role_key(HUGE, "snapshot"), content)], immutable=True)
+    last = next(entry for entry in reversed(rehearsal.log.appended) if entry.role == "timestamp")
+    rehearsal.log.appended.append(replace(last, version=HUGE))
+    ahead = [fault.field for fault in rehearsal.audit().faults if fault.code == "version-ahead"]
+    assert ahead == ["snapshot", "timestamp"]
+    rehearsal.hold_ceremony(publish=a_key())
+    assert rehearsal.codes() == {"unlogged"}
+
+
+def test_root_that_nobody_signed_leaves_no_roots_missing_before_it(rehearsal: Rehearsal) -> None:
+    rehearsal.store.put_many([(role_key(HUGE, "root"), b"a thief's"), (role_key(9, "bins"), b"too")], immutable=True)
+    found = {(fault.code, fault.field) for fault in rehearsal.audit().faults}
+    assert found == {("unlogged", f"{HUGE}.root.json"), ("unlogged", "9.bins.json")}
 
 
 def test_lost_or_changed_distribution_is_named(rehearsal: Rehearsal) -> None:

@@ -179,7 +179,8 @@ def test_thief_who_also_wrote_to_the_store_is_found_and_swept_aside(rehearsal: R
     assert {one.version for one in done.ignored} == ({HUGE + 1} if version == HUGE else set())
     assert rehearsal.sees("alpha") == {"alpha": [ALPHA]}
     assert load_state()[0].snapshot.version < 100
-    # What the thief wrote stays in the store and stays named; the newest of it can be deleted.
+    # What the thief wrote stays in the store and stays named, and asks for no further recovery; it can be deleted.
+    assert rehearsal.codes() == {"unlogged"}
     for name in mirror.files:
         rehearsal.store.delete(f"tuf/{name}")
     all_is_well(rehearsal)

@@ -20,6 +20,12 @@ from wheelmark.server.publishing.commit import burned_versions
 from wheelmark.server.publishing.earlier import Earlier
 from wheelmark.server.publishing.files import missing_files
 from wheelmark.server.publishing.keys import role_file_key, role_key
+from wheelmark.server.publishing.later_versions import (
+    MAX_ROLE_BYTES,
+    Reach,
+    later_offline_roles,
+    listed_versions,
+)
 from wheelmark.server.publishing.models import RoleVersion
 from wheelmark.server.publishing.state import InForce, in_force
 from wheelmark.store import Missing, Store
@@ -33,8 +39,8 @@ from wheelmark.trust import (
 )
 from wheelmark.trust.audit import Faults, compare_versions, parse_role_file, versions_ahead
 
-MAX_ROLE_BYTES = 64 * 1024 * 1024
-"""The snapshot of an index with 65,536 bins has 2 MB; this is far from any real one."""
+MAX_ROOTS_AHEAD = 256
+"""A client follows at most so many roots at a time; what a thief calls root 2**53 leaves no roots missing before it."""
 
 LOOK_AGAIN_SECONDS = 2.0
 """A publication that is under way is in the log a moment before it is in the database."""
@@ -140,9 +146,10 @@ class _Audit:
 
     def role_files(self, logs: Sequence[Log], committed: InForce, sleep: Callable[[float], None]) -> int:
         """Every metadata file of the store is in the log with just these bytes, and none is ahead of the database."""
-        names, in_store = self._stored()
+        reach = Reach.now(self.store)
+        names, in_store = self._stored(reach)
         timestamp = f"{committed.state.timestamp.version}.{TIMESTAMP}.json"
-        logged, in_log, entries = self._logged(logs, {*names, timestamp})
+        logged, in_log, entries = self._logged(logs, {*names, timestamp}, reach)
         self._check_logged(names, logged, committed, entries)
         self._check_roots(in_store.get(ROOT, 0), set(names))
         for where, found in (("the store", in_store), ("the signing log", in_log)):
@@ -153,8 +160,8 @@ class _Audit:
             self.faults.add(*ahead)
         return entries
 
-    def _stored(self) -> tuple[list[str], dict[str, int]]:
-        """The names of all metadata files in the store, and the highest version of each role."""
+    def _stored(self, reach: Reach) -> tuple[list[str], dict[str, int]]:
+        """The names of all metadata files in the store, and the highest version of each role that counts."""
         names, highest = [], dict[str, int]()
         for stored in self.store.list("tuf/"):
             name = stored.key.removeprefix("tuf/")
@@ -164,12 +171,17 @@ class _Audit:
                 continue
             names.append(name)
             version, role = parsed
-            highest[role] = max(version, highest.get(role, 0))
+            if version > highest.get(role, 0) and reach.counts(self.store, role, version):
+                highest[role] = version
             self.progress("listing metadata", len(names), 0)
-        return names, highest
+        later = later_offline_roles(self.store, listed_versions(names))
+        return names, highest | {role: version for role, (version, _) in later.items()}
 
-    def _logged(self, logs: Sequence[Log], wanted: set[str]) -> tuple[dict[str, list[bytes]], dict[str, int], int]:
-        """The digests that the logs have for the wanted names, the highest version of each role, and all entries."""
+    def _logged(
+        self, logs: Sequence[Log], wanted: set[str], reach: Reach
+    ) -> tuple[dict[str, list[bytes]], dict[str, int], int]:
+        """The digests that the logs have for the wanted names, the highest version of each role that counts, and all
+        entries."""
         digests: dict[str, list[bytes]] = {}
         highest: dict[str, int] = {}
         entries = 0
@@ -177,7 +189,8 @@ class _Audit:
             try:
                 for entry in log:
                     entries += 1
-                    highest[entry.role] = max(entry.version, highest.get(entry.role, 0))
+                    if reach.counts_by(entry.role, entry.version, entry.keyid):
+                        highest[entry.role] = max(entry.version, highest.get(entry.role, 0))
                     name = f"{entry.version}.{entry.role}.json"
                     if name in wanted:
                         digests.setdefault(name, []).append(bytes.fromhex(entry.sha256))
@@ -213,7 +226,9 @@ class _Audit:
                 )
 
     def _check_roots(self, newest: int, names: set[str]) -> None:
-        for version in range(1, newest):
+        roots = (parse_role_file(name) or (0, "") for name in names)
+        listed = (version for version, role in roots if role == ROOT and version <= newest + MAX_ROOTS_AHEAD)
+        for version in range(1, max(listed, default=newest)):
             if f"{version}.{ROOT}.json" not in names:
                 self.faults.add(
                     Fault(

@@ -28,7 +28,6 @@ from wheelmark.errors import Fault, Refused, Untrusted
 from wheelmark.server.projects.journal import INDEX, record
 from wheelmark.server.projects.models import JournalEntry
 from wheelmark.server.publishing.audit import (
-    MAX_ROLE_BYTES,
     Log,
     Progress,
     check_stored_metadata,
@@ -37,7 +36,15 @@ from wheelmark.server.publishing.audit import (
 from wheelmark.server.publishing.audit_targets import pages_unlike_rows
 from wheelmark.server.publishing.commit import begin, burned_versions
 from wheelmark.server.publishing.files import missing_files
-from wheelmark.server.publishing.keys import page_key, role_key
+from wheelmark.server.publishing.keys import page_key
+from wheelmark.server.publishing.later_versions import (
+    OFFLINE_ROLES,
+    key_of,
+    later_offline_roles,
+    listed_versions,
+    read_role,
+    stored_names,
+)
 from wheelmark.server.publishing.models import PublishedPage, Repository, RoleVersion
 from wheelmark.server.publishing.offline import settle, waiting_completed
 from wheelmark.server.publishing.pages import KnownPage, render_pages
@@ -46,15 +53,13 @@ from wheelmark.server.publishing.state import in_force
 from wheelmark.server.publishing.withdrawn import Withdrawn, put_back
 from wheelmark.simple import MAX_PAGE_BYTES
 from wheelmark.store import Missing, Store
-from wheelmark.trust import BINS, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, Layout, LogEntry, PublicKey
+from wheelmark.trust import BINS, SNAPSHOT, Layout, LogEntry, OnlineKeys, PublicKey
 from wheelmark.trust.audit import parse_role_file, read_versions
 from wheelmark.trust.recovery import (
     MAX_LEAP,
     FoundVersion,
     VersionPlan,
     bit_length_of,
-    delegated,
-    follows_root,
     plan_versions,
     signed_by,
     version_and_expiry,
@@ -92,19 +97,8 @@ def adopt_offline_roles(store: Store, *, now: datetime) -> dict[str, int]:
     Raises:
         Refused: the number of bins was changed meanwhile (`layout-changed`).
     """
-    rows = dict(RoleVersion.objects.filter(role__in=[ROOT, TARGETS, BINS]).values_list("role", "version"))
-    root, root_version = _read(store, rows[ROOT], ROOT), rows[ROOT]
-    while (following := _read(store, root_version + 1, ROOT)) and root and follows_root(root, following):
-        root, root_version = following, root_version + 1
-    found = {ROOT: (root_version, root)}
-    for role, delegator in ((TARGETS, ROOT), (BINS, TARGETS)):
-        parent = found[delegator][1]
-        found[role] = rows[role], _read(store, rows[role], role)
-        for version in _versions_of(store, role, above=rows[role]):
-            content = _read(store, version, role)
-            if parent and content and delegated(parent, role, content):
-                found[role] = version, content
-                break
+    rows = dict(RoleVersion.objects.filter(role__in=OFFLINE_ROLES).values_list("role", "version"))
+    found = later_offline_roles(store, listed_versions(stored_names(store)))
     if _comes_with_waiting_ceremony(*found[BINS]):
         del found[BINS]
     else:
@@ -204,7 +198,7 @@ class _Recovery:
             version, role = parsed
             if role == SNAPSHOT:
                 snapshots.append(version)
-            content = _read(self.store, version, role) if version > rows[role] + MAX_LEAP else None
+            content = read_role(self.store, version, role) if version > rows[role] + MAX_LEAP else None
             yield FoundVersion(
                 role=role,
                 version=version,
@@ -214,7 +208,7 @@ class _Recovery:
 
     def _newest_trusted(self, versions: Iterable[int]) -> tuple[int, bytes] | None:
         for version in sorted(versions, reverse=True):
-            content = _read(self.store, version, SNAPSHOT)
+            content = read_role(self.store, version, SNAPSHOT)
             if content is not None and signed_by(content, self._key_of(SNAPSHOT)):
                 return version, content
         return None
@@ -233,8 +227,7 @@ class _Recovery:
             yield FoundVersion(role=role, version=version, current_key=current)
 
     def _key_of(self, role: str) -> PublicKey:
-        signers = self.publisher.signers
-        return (signers.publish if role in {SNAPSHOT, TIMESTAMP} else signers.bins).public
+        return key_of(role, OnlineKeys.of(self.publisher.signers))
 
     def compare_with_seen(self) -> Withdrawn:
         """Put back what was withdrawn after the backup, as the newest snapshot that clients may have seen shows it."""
@@ -251,7 +244,7 @@ class _Recovery:
         """The files of these bins that the current key signed, one after the other."""
         for number, (role, version) in enumerate(versions.items()):
             self.progress("comparing with the newest snapshot", number, len(versions))
-            body = _read(self.store, version, role)
+            body = read_role(self.store, version, role)
             if body is not None and signed_by(body, self._key_of(role)):
                 yield role, body
 
@@ -301,7 +294,7 @@ class _Recovery:
     def _online_key_changed(self, layout: Layout) -> bool:
         """Whether the first bin is signed by another key than the one that counts now."""
         version = RoleVersion.objects.get(role=layout.bin_names[0]).version
-        content = _read(self.store, version, layout.bin_names[0])
+        content = read_role(self.store, version, layout.bin_names[0])
         return content is not None and not signed_by(content, self._key_of(layout.bin_names[0]))
 
     def _publish(self, bins: Iterable[int]) -> None:
@@ -351,25 +344,12 @@ def _entries(logs: Sequence[Log]) -> Iterator[LogEntry]:
 
 
 def _online_rows() -> dict[str, int]:
-    rows = RoleVersion.objects.exclude(role__in=[ROOT, TARGETS, BINS]).values_list("role", "version")
+    rows = RoleVersion.objects.exclude(role__in=OFFLINE_ROLES).values_list("role", "version")
     return dict(rows)
 
 
 def _higher(ours: Mapping[str, int], theirs: Mapping[str, int]) -> dict[str, int]:
     return {role: max(version, theirs.get(role, 0)) for role, version in ours.items()}
-
-
-def _versions_of(store: Store, role: str, *, above: int) -> list[int]:
-    """The versions of a role in the store above one, the highest first."""
-    parsed = (parse_role_file(stored.key.removeprefix("tuf/")) for stored in store.list("tuf/"))
-    return sorted((one[0] for one in parsed if one and one[1] == role and one[0] > above), reverse=True)
-
-
-def _read(store: Store, version: int, role: str) -> bytes | None:
-    try:
-        return store.read_all(role_key(version, role), max_bytes=MAX_ROLE_BYTES)
-    except (Missing, Refused):
-        return None
 
 
 def _page_batches() -> Iterator[list[PublishedPage]]:
