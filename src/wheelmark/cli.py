@@ -35,7 +35,7 @@ COMMANDS: dict[str, Command] = {
     "uv": Command("wheelmark.client.command:main_uv", "run uv against the verified index"),
     "proxy": Command("wheelmark.client.service:main", "a verifying index on this machine, for any tool"),
     "trust": Command("wheelmark.server.commands.trust:main", "keys, signatures and the state of the repository"),
-    "admin": Command("wheelmark.server.commands.admin:main", "users, tokens, flags, backup"),
+    "admin": Command("wheelmark.server.commands.admin:main", "users, tokens, projects, held files, backup and restore"),
 }
 
 

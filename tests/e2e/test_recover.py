@@ -51,32 +51,38 @@ def client_sees(index: RunningIndex, root: bytes, folder: Path, *names: str) -> 
     return seen
 
 
-def back_up(database: Path, copy: Path) -> None:
-    """What `sqlite3 … ".backup"` does while the index runs."""
-    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(copy)) as target:
-        source.backup(target)
-
-
-def restore(copy: Path, database: Path) -> None:
-    for beside in database.parent.glob(f"{database.name}-*"):
-        beside.unlink()
-    database.write_bytes(copy.read_bytes())
+def pages_in(database: Path) -> list[str]:
+    with closing(sqlite3.connect(database)) as connection:
+        return [name for (name,) in connection.execute("SELECT name FROM publishing_publishedpage ORDER BY name")]
 
 
 def test_index_comes_back_from_an_older_backup_of_its_database(index: RunningIndex, tmp_path: Path) -> None:
     token, root, known = index.token(), index.root, tmp_path / "client"
     alpha = published(index, "alpha", token)
-    database, copy = index.data / "wheelmark.sqlite3", tmp_path / "backup.sqlite3"
-    back_up(database, copy)
+    copy = tmp_path / "backup.sqlite3"
+    saved = json.loads(index.command("admin", "backup", str(copy), "--json").stdout)
+    assert saved["projects"] == 1
+    assert saved["keep_too"] == [
+        str(index.data / name)
+        for name in ("store", "secrets/django", "signing-log.jsonl", "keys", "secrets/online-keys")
+    ]
     beta = published(index, "beta", token)
     assert client_sees(index, root, known, "alpha", "beta") == {"alpha": [alpha], "beta": [beta]}
     assert index.command("trust", "audit").returncode == 0
     running = index.command("trust", "recover", check=False)
     assert running.returncode != 0
     assert "stop `wheelmark serve`" in running.stderr
+    running = index.command("admin", "restore", str(copy), check=False)
+    assert running.returncode != 0
+    assert "stop it first" in running.stderr
 
-    index.stop()
-    restore(copy, database)
+    index.kill("supervisor")  # so that what was written last lies beside the database
+    assert (index.data / "wheelmark.sqlite3-wal").stat().st_size
+    restored = json.loads(index.command("admin", "restore", str(copy), "--json").stdout)
+    assert (restored["snapshot"], restored["missing"]) == (saved["snapshot"], [])
+    assert restored["next"].startswith("wheelmark trust recover")
+    assert pages_in(Path(restored["replaced"])) == ["alpha", "beta"]
+    assert pages_in(index.data / "wheelmark.sqlite3") == ["alpha"]
     audited = index.command("trust", "audit", check=False)
     assert audited.returncode == 1
     assert "version-ahead" in audited.stderr

@@ -103,6 +103,13 @@ def test_all_processes_together_are_small_at_rest(index: RunningIndex) -> None:
     assert total < MAX_REST_MEGABYTES * 1024 * 1024
 
 
+def test_clean_stop_leaves_the_whole_database_in_one_file(index: RunningIndex) -> None:
+    index.token()
+    assert index.stop() == 0
+    beside = [path for path in index.data.glob("wheelmark.sqlite3-*") if path.stat().st_size]
+    assert beside == []
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_signal_stops_everything_cleanly(index: RunningIndex, number: signal.Signals) -> None:
     family = [index.pid("supervisor"), *index.processes().values()]

@@ -169,7 +169,7 @@ def _alone() -> Iterator[None]:
 def _found(
     config: Config, store: Store, completed: Completed | None, *, now: datetime, policy: ExpiryPolicy
 ) -> FirstStart | None:
-    _migrate()
+    migrate()
     repository = Repository.objects.first()
     if repository is not None and repository.founded_at is not None:
         return None
@@ -207,7 +207,7 @@ def _found(
     return _commit_founding(foundation, config, store, repository, online, now=now, offline_folder=None)
 
 
-def _migrate() -> None:
+def migrate() -> None:
     """Bring the tables up to date. The usual start finds nothing to do, and does not pay for what follows a migration
     (content types, permissions)."""
     executor = MigrationExecutor(connection)

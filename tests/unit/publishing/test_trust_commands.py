@@ -131,7 +131,7 @@ class PowerCut(Exception):
     """The process dies here."""
 
 
-@pytest.mark.parametrize("step", ["_migrate", "online_signers", "found_on", "commit", "_create_admin"])
+@pytest.mark.parametrize("step", ["migrate", "online_signers", "found_on", "commit", "_create_admin"])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_founding_by_ceremony_that_is_cut_short_goes_on(
     config: Config, run: Run, monkeypatch: pytest.MonkeyPatch, step: str, after: bool

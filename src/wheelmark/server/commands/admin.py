@@ -1,4 +1,4 @@
-"""`wheelmark admin …`: users, tokens, projects and held files, for the operator on the index's own machine.
+"""`wheelmark admin …`: users, tokens, projects, held files and backups, for the operator on the index's own machine.
 
 Whoever can run it can read and write the data folder, so nothing here asks for a role. Each change says in the
 journal, or among the user's security events, that the operator made it.
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from wheelmark.errors import Refused, WheelmarkError
 from wheelmark.server.bootstrap import bootstrap_existing
+from wheelmark.server.commands import backup
 from wheelmark.server.commands.garbage import collect_garbage
 
 if TYPE_CHECKING:  # the rows can be imported once Django is set up
@@ -35,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
     """Run one command; return its exit status."""
     arguments = _parser().parse_args(list(argv))
     try:
-        bootstrap_existing(arguments.data)
+        arguments.prepare(arguments.data)
         answer: Answer = arguments.run(arguments)
     except WheelmarkError as error:
         if not arguments.json:
@@ -244,8 +245,9 @@ def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--data", type=Path, metavar="DIR", help="the data folder (WHEELMARK_DATA; default: data)")
     common.add_argument("--json", action="store_true", help="print JSON")
+    common.set_defaults(prepare=bootstrap_existing)
     parser = argparse.ArgumentParser(
-        prog="wheelmark admin", description="Users, tokens, projects, held files and the store, for the operator."
+        prog="wheelmark admin", description="Users, tokens, projects, held files, store and backups, for the operator."
     )
     groups = parser.add_subparsers(required=True, metavar="GROUP")
     _add_users(_group(groups, "user", "who may log in"), common)
@@ -282,6 +284,7 @@ def _parser() -> argparse.ArgumentParser:
         "delete what no kept snapshot names; it is done hourly anyway",
     )
     garbage.add_argument("--dry-run", action="store_true", help="delete nothing, only count")
+    backup.add_parsers(groups, common)
     return parser
 
 
@@ -388,4 +391,5 @@ def _print_text(answer: Answer) -> None:
         else:
             width = max(len(name) for name in row)
             for name, value in row.items():
-                print(f"{name:<{width}}  {'-' if value is None else value}")
+                shown = "\n".ljust(width + 3).join(value) if isinstance(value, list) else value
+                print(f"{name:<{width}}  {'-' if shown in (None, '') else shown}")

@@ -103,7 +103,12 @@ def _supervise(config: Config) -> int:
 
     configure_logs(config.log_format, process="supervisor")
     children = children_of(config, web=True, workers=config.scan_workers, publisher=True)
-    return Supervisor(children, tick=_Announcement(config)).run()
+    status = Supervisor(children, tick=_Announcement(config)).run()
+    if not config.on_postgresql:
+        from wheelmark.server.backup import truncate_wal
+
+        truncate_wal(config.database_file)  # only now: the children's connections end with them
+    return status
 
 
 class _Announcement:
@@ -152,7 +157,12 @@ def welcome(config: Config, first: FirstStart) -> str:
     if config.host in LOOPBACK:
         lines.append("  - It listens on this machine only. Put a reverse proxy with TLS in front, and set")
         lines.append("    WHEELMARK_PUBLIC_URL=https://…")
-    lines.append(f"  - Back up {config.data}; all settings: wheelmark serve --help; state: wheelmark trust status")
+    lines.append(
+        "  - Back it up: the database by `pg_dump`, then its store and this folder"
+        if config.on_postgresql
+        else f"  - Back it up: wheelmark admin backup FILE --data {data}, which says what else to keep"
+    )
+    lines.append("  - All settings: wheelmark serve --help; state: wheelmark trust status")
     return "\n".join([*lines, ""])
 
 
