@@ -136,6 +136,26 @@ def test_holders_sign_the_very_files_that_are_taken_in() -> None:
     assert signed == [taken.split()[0]]
 
 
+def test_lost_offline_roles_come_back_from_the_memory_of_a_client(index: RunningIndex, tmp_path: Path) -> None:
+    token, root, known = index.token(), index.root, tmp_path / "client"
+    alpha = published(index, "alpha", token)
+    client_sees(index, root, known, "alpha")
+    index.stop()
+    tuf, lost = index.data / "store" / "tuf", ("root", "targets", "bins")
+    for role in lost:
+        (tuf / f"1.{role}.json").unlink()
+    begun = index.command("trust", "ceremony", "begin", "--renew", "--out", str(tmp_path / "c.json"), check=False)
+    assert begun.returncode == 1
+    assert "a client's state folder" in begun.stderr
+    for role, kept in (("root", "root_history/1.root.json"), ("targets", "targets.json"), ("bins", "bins.json")):
+        (tuf / f"1.{role}.json").write_bytes((known / kept).read_bytes())
+    audited = index.command("trust", "audit", "--files", check=False)
+    assert (audited.returncode, audited.stderr) == (0, "")
+    index.start()
+    index.wait_ready()
+    assert client_sees(index, root, tmp_path / "new", "alpha") == {"alpha": [alpha]}
+
+
 def hold(index: RunningIndex, folder: Path, *change: str) -> None:
     """The ceremony of the runbook, with the quick start's one holder: begin, sign, take in, put into force."""
     path, key = folder / "ceremony.json", index.data / "offline-keys-move-me-away"

@@ -107,7 +107,8 @@ def current_files(store: Store, roles: tuple[str, ...]) -> dict[str, bytes]:
         }
     except (KeyError, Missing) as error:
         raise Unavailable(
-            f"the store {store.url} has lost the signed root or bins of this index: {error}; restore it from a backup",
+            f"the store {store.url} has lost signed root, targets or bins of this index: {error}; put it back from a "
+            "backup, a mirror or a client's state folder (docs: recover, a lost object of the store)",
             code="offline-metadata-missing",
         ) from error
 
