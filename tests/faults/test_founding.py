@@ -95,17 +95,17 @@ def test_second_start_changes_nothing(fresh: Config) -> None:
 def test_secrets_and_keys_are_readable_by_their_owner_only(fresh: Config) -> None:
     start(fresh, MemoryStore())
     private = [*fresh.secrets_folder.iterdir(), *fresh.keys_folder.iterdir()]
-    private += [path for path in (fresh.data / founding.OFFLINE_FOLDER).iterdir() if path.name != "README.txt"]
+    private += [path for path in fresh.offline_folder.iterdir() if path.name != "README.txt"]
     assert len(private) == 6
     assert {path.stat().st_mode & 0o777 for path in private} == {0o600}
-    folders = (fresh.secrets_folder, fresh.keys_folder, fresh.data / founding.OFFLINE_FOLDER)
+    folders = (fresh.secrets_folder, fresh.keys_folder, fresh.offline_folder)
     assert {folder.stat().st_mode & 0o777 for folder in folders} == {0o700}
 
 
 def test_offline_key_is_no_online_key_and_the_index_never_opens_it_again(fresh: Config) -> None:
     store = MemoryStore()
     start(fresh, store)
-    for path in (fresh.data / founding.OFFLINE_FOLDER).iterdir():
+    for path in fresh.offline_folder.iterdir():
         path.unlink()
     assert start(fresh, store) is None
     online_signers(fresh, named_keys(store))

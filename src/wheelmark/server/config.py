@@ -113,6 +113,11 @@ class Config:
         return self.data / "secrets"
 
     @property
+    def offline_folder(self) -> Path:
+        """Where the quick start leaves the offline key, to be moved away."""
+        return self.data / "offline-keys-move-me-away"
+
+    @property
     def bins_key_uri(self) -> str:
         """Signer of the bins (online key 1)."""
         return self.bins_key or f"pkcs8:{self.keys_folder / 'bins.pem'}"

@@ -57,7 +57,6 @@ from wheelmark.trust import (
 if TYPE_CHECKING:
     from wheelmark.trust.ceremony import Completed
 
-OFFLINE_FOLDER = "offline-keys-move-me-away"
 ADMIN_NAME = "admin"
 INCOMING_SECONDS = 3600
 """Nothing writes to an upload that has not been written to for so long."""
@@ -220,7 +219,7 @@ def _found_alone(
     config: Config, store: Store, repository: Repository, *, now: datetime, policy: ExpiryPolicy
 ) -> FirstStart:
     """The quick start: one offline key, made here."""
-    offline_folder = config.data / OFFLINE_FOLDER
+    offline_folder = config.offline_folder
     offline = _offline_role(offline_folder)
     for uri in (bins_key_uris(config)[0], timestamp_key_uris(config)[0]):
         make_online_key(uri, config)

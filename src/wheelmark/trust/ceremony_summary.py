@@ -85,6 +85,11 @@ def summarize(ceremony: Ceremony, *, now: datetime) -> Summary:
     )
 
 
+def waits_for(ceremony: Ceremony) -> tuple[str, ...]:
+    """One line for each threshold that is not met; none: it can be finished."""
+    return tuple(_demand_line(demand) for demand in ceremony.demands if demand.missing)
+
+
 def short(key: PublicKey) -> str:
     """A key as people see it: eight digits are enough to tell the holders of one index apart."""
     return f"{key.keyid[:4]} {key.keyid[4:8]} ({key.scheme})"

@@ -84,6 +84,9 @@ class Observed:
     log_fault: str = ""  # what is wrong with the signing log
     key_fault: str = ""  # why this machine cannot sign
     waiting_ceremony: str = ""  # fingerprint of a finished ceremony that no publisher has applied
+    open_ceremony: str = ""  # what the ceremony that is open waits for
+    offline_faults: tuple[str, ...] = ()  # signed offline files that the store has not, or not as they should be
+    offline_folder: str = ""  # where the quick start's offline key still lies
     root_ring: Keyring | None = None
 
 
@@ -117,6 +120,14 @@ def _expiries(state: RepositoryState, *, now: datetime, policy: ExpiryPolicy) ->
 
 
 def _signing(state: RepositoryState, observed: Observed, *, now: datetime, policy: ExpiryPolicy) -> Iterator[Advice]:
+    if observed.offline_faults:
+        yield Advice(
+            "offline-missing",
+            Urgency.NOW,
+            f"{'; '.join(observed.offline_faults)}: clients refuse this index, or new ones do; put it back from a "
+            "backup, a mirror or a client",
+            "wheelmark trust audit",
+        )
     if observed.key_fault:
         yield Advice("cannot-sign", Urgency.NOW, f"this machine cannot sign ({observed.key_fault})")
     if observed.log_fault:
@@ -137,6 +148,8 @@ def _signing(state: RepositoryState, observed: Observed, *, now: datetime, polic
             f"the finished ceremony {observed.waiting_ceremony[:8]} waits for a publisher",
             "wheelmark serve",
         )
+    if observed.open_ceremony:
+        yield Advice("ceremony-open", Urgency.SOON, observed.open_ceremony, "wheelmark trust ceremony status")
     if due_for_resigning(state, now, policy).clock_behind:
         yield Advice(
             "clock-behind",
@@ -150,6 +163,14 @@ def _signing(state: RepositoryState, observed: Observed, *, now: datetime, polic
             Urgency.NOTE,
             f"one key alone can replace all others (1 of {len(ring.keyids)}); "
             "an index that others rely on wants 2 of 3",
+        )
+    if observed.offline_folder:
+        yield Advice(
+            "offline-key-here",
+            Urgency.NOTE,
+            f"the offline key that the first start made lies in {observed.offline_folder}, and whoever takes this "
+            "machine has it: move that folder to a medium that you keep offline, or destroy it if root names that key "
+            "no more",
         )
 
 

@@ -111,6 +111,55 @@ def test_status_says_first_what_is_most_urgent_and_ends_with_1(
     assert codes == ["cannot-sign", "signing-log", "expires-soon", "root-alone"]
 
 
+def status_of(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+    """Code and text of what `status` says, but for the root of one key that this index has."""
+    ended = trust.main(["status", "--without-keys", "--json"])
+    advice = json.loads(capsys.readouterr().out)["advice"]
+    assert ended == (1 if any(one["urgency"] != "note" for one in advice) else 0)
+    return {one["code"]: one["text"] for one in advice if one["code"] != "root-alone"}
+
+
+@pytest.mark.parametrize("role", ["root", "targets", "bins"])
+def test_status_names_a_signed_offline_file_that_the_store_has_lost(
+    index: FoundedIndex, capsys: pytest.CaptureFixture[str], role: str
+) -> None:
+    assert status_of(capsys) == {}
+    kept = index.store.read_all(f"tuf/1.{role}.json", max_bytes=1_000_000)
+    index.store.delete(f"tuf/1.{role}.json")
+    said = status_of(capsys)
+    assert list(said) == ["offline-missing"]
+    assert f"lost 1.{role}.json" in said["offline-missing"]
+    index.store.put(f"tuf/1.{role}.json", [kept.replace(b'"version":1', b'"version":2')], immutable=True)
+    assert "not what was signed" in status_of(capsys)["offline-missing"]
+
+
+def test_status_names_an_old_root_that_is_lost_and_an_older_file_in_a_later_ones_place(
+    index: FoundedIndex, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for role in ("root", "targets"):
+        RoleVersion.objects.filter(role=role).update(version=2)
+        old = index.store.read_all(f"tuf/1.{role}.json", max_bytes=1_000_000)
+        index.store.put(f"tuf/2.{role}.json", [old], immutable=True)
+    index.store.delete("tuf/1.root.json")
+    text = status_of(capsys)["offline-missing"]
+    assert "lost 1.root.json" in text
+    assert "2.targets.json in the store says that it is version 1" in text
+
+
+def test_status_says_that_the_signing_log_is_gone_or_cut_short(
+    index: FoundedIndex, config: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = config.signing_log_path.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    for left in (lines[:-1], [*lines[:-1], lines[-1][:40]], [], lines[:1]):
+        config.signing_log_path.write_bytes(b"".join(left))
+        assert "no line for timestamp 2" in status_of(capsys)["signing-log"], len(left)
+    config.signing_log_path.unlink()
+    assert "there is no signing log" in status_of(capsys)["signing-log"]
+    config.signing_log_path.write_bytes(whole + lines[-1][:40])
+    assert status_of(capsys) == {}, "a torn line behind the timestamp in force was never of use"
+
+
 def test_metrics_tell_versions_the_log_and_what_is_open(index: FoundedIndex, config: Config) -> None:
     def metric(name: str) -> dict[str, float]:
         families = {family.name: family for family in text_string_to_metric_families(exposition()[0].decode())}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -83,7 +84,7 @@ def signed(run: Run, file: str, fingerprint: str, *names: str) -> Any:
 
 
 def quick_signed(run: Run, config: Config, file: str, fingerprint: str) -> Any:
-    folder = config.data / founding.OFFLINE_FOLDER
+    folder = config.offline_folder
     key = ("--key", f"pkcs8:{folder / 'root.pem'}", "--passphrase-from", f"file:{folder / 'passphrase'}")
     return run("sign", file, *key, "--fingerprint", fingerprint)
 
@@ -112,7 +113,7 @@ def test_index_is_founded_by_two_of_three_and_keeps_no_offline_key(config: Confi
     assert done["root_version"] == 1
     assert done["admin_password"]
     check_whole()
-    assert not (config.data / founding.OFFLINE_FOLDER).exists()
+    assert not config.offline_folder.exists()
     assert not open_path(config).exists()
     assert found(config, current_store(), now=timezone.now()) is None, "a start finds it founded"
 
@@ -167,6 +168,33 @@ def test_quick_start_is_handed_over_and_root_page_follows(founded: Config, run: 
     assert shown is not None
     assert (shown.version, shown.roles["root"].threshold, len(shown.roles["root"].keyids)) == (2, 2, 3)
     assert shown.fingerprint != shown.current_fingerprint
+
+
+def named_keyid(keyid: str) -> str:
+    return f"{keyid[:4]} {keyid[4:8]}"
+
+
+def test_status_says_whose_signatures_the_open_ceremony_waits_for(founded: Config, run: Run) -> None:
+    def said(status: int) -> dict[str, str]:
+        advice = run("status", "--without-keys", status=status)["advice"]
+        return {one["code"]: one["text"] for one in advice if one["code"] != "root-alone"}
+
+    assert list(said(0)) == ["offline-key-here"]
+    begun = run("ceremony", "begin", *three_keys(run), "--out", "c.json")
+    waits = said(1)["ceremony-open"]
+    assert begun["fingerprint"][:8] in waits
+    old = named_keyid(begun["demands"][0]["absent"][0])
+    assert f"root     1 of the 1 keys of root 1: 0 of 1, waits for 1 of: {old}" in waits
+    quick_signed(run, founded, "c.json", begun["fingerprint"])
+    signed(run, "c.json", begun["fingerprint"], "bo", "cy")
+    run("ceremony", "import", "c.json")
+    assert "waits for nothing but `wheelmark trust ceremony finish`" in said(1)["ceremony-open"]
+    run("ceremony", "finish")
+    assert list(said(0)) == ["offline-key-here"]
+    shutil.rmtree(founded.offline_folder)
+    assert said(0) == {}
+    open_path(founded).write_text("{")
+    assert "cannot be read" in said(1)["ceremony-open"]
 
 
 def test_rotation_of_online_keys_makes_them_and_signs_with_them(founded: Config, run: Run) -> None:
@@ -370,7 +398,7 @@ def test_script_without_a_fingerprint_is_refused_and_not_asked(founded: Config, 
 def test_holder_with_a_root_of_their_own_is_shown_no_other_past(founded: Config, run: Run) -> None:
     begun = run("ceremony", "begin", "--renew", "--out", "c.json")
     Path("mine.json").write_bytes(b"another root")
-    folder = founded.data / founding.OFFLINE_FOLDER
+    folder = founded.offline_folder
     key = ("--key", f"pkcs8:{folder / 'root.pem'}", "--passphrase-from", f"file:{folder / 'passphrase'}")
     with pytest.raises(Untrusted) as refusal:
         run("sign", "c.json", *key, "--fingerprint", begun["fingerprint"], "--root", "mine.json")

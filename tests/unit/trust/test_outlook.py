@@ -56,6 +56,9 @@ def test_most_urgent_stands_first() -> None:
         log_fault="the signing log is broken",
         key_fault="expected key a, got b",
         waiting_ceremony="0123456789",
+        open_ceremony="the open ceremony waits for ann",
+        offline_faults=("the store has lost 1.targets.json",),
+        offline_folder="data/offline",
         root_ring=Keyring(1, ("k",)),
     )
     state = Repository.founded().state
@@ -63,12 +66,15 @@ def test_most_urgent_stands_first() -> None:
     state = replace(state, offline={**state.offline, "root": soon})
     found = advise(state, observed, now=NOON, policy=POLICY)
     assert [advice.code for advice in found] == [
+        "offline-missing",
         "cannot-sign",
         "signing-log",
         "expires-soon",
         "timestamp-old",
         "ceremony-waiting",
+        "ceremony-open",
         "root-alone",
+        "offline-key-here",
     ]
     assert [advice.urgency for advice in found] == sorted(advice.urgency for advice in found)
 

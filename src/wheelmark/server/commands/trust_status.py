@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     store, now = current_store(), timezone.now()
     outlook = read_outlook(
         store,
-        config.signing_log_path,
+        config,
         now=now,
         try_keys=None if arguments.without_keys else lambda: online_signers(config, named_keys(store)),
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from wheelmark.errors import Untrusted
-from wheelmark.trust import FIRST_LINE, MAX_LINE_BYTES, LogEntry, chained, parse_line
+from wheelmark.trust import FIRST_LINE, MAX_LINE_BYTES, TIMESTAMP, LogEntry, chained, parse_line
 
 _TAIL_BYTES: Final = 64 * 1024
 
@@ -23,6 +23,7 @@ class LogTail:
 
     size: int  # bytes
     last: LogEntry | None
+    timestamp: int | None  # version of the last timestamp in these lines; 0: the whole log is here, and has none
 
 
 def read_tail(path: Path) -> LogTail:
@@ -50,4 +51,5 @@ def read_tail(path: Path) -> LogTail:
                 "the signing log is broken near its end: a line does not follow the one before it",
                 code="signing-log-broken",
             )
-    return LogTail(size, parsed[-1][0] if parsed else None)
+    timestamps = [entry.version for entry, _ in parsed if entry.role == TIMESTAMP]
+    return LogTail(size, parsed[-1][0] if parsed else None, timestamps[-1] if timestamps else None if start else 0)

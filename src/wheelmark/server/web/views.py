@@ -147,7 +147,7 @@ def trust(request: HttpRequest) -> HttpResponse:
 def _advice(now: datetime) -> tuple[Advice, ...]:
     """What an administrator should do about signatures and keys; the page is whole without it."""
     try:
-        return read_outlook(current_store(), settings.CONFIG.signing_log_path, now=now).advice
+        return read_outlook(current_store(), settings.CONFIG, now=now).advice
     except Unavailable:
         return ()
 
