@@ -83,6 +83,25 @@ def test_log_of_another_machine_is_read_too(index: FoundedIndex, config: Config,
         trust.main(["audit", "--log", str(tmp_path / "nothing")])
 
 
+def test_earlier_log_of_this_machine_accounts_for_what_it_logged(
+    index: FoundedIndex, config: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    earlier = tmp_path / "earlier.jsonl"
+    config.signing_log_path.rename(earlier)
+    a_file("beta", "1.0")
+    index.publisher().publish_due()
+    capsys.readouterr()  # what the publisher said
+    trust.main(["audit", "--json"])
+    alone = json.loads(capsys.readouterr().out)["faults"]
+    trust.main(["audit", "--json", "--log", str(earlier)])
+    together = json.loads(capsys.readouterr().out)["faults"]
+    assert "unlogged" in {fault["code"] for fault in alone}
+    assert "unlogged" not in {fault["code"] for fault in together}
+    with pytest.raises(SystemExit):
+        trust.main(["audit", "--help"])
+    assert "or an earlier log of this one" in " ".join(capsys.readouterr().out.split())
+
+
 def test_status_shows_every_role_with_its_keys_and_says_that_nothing_is_to_be_done(
     index: FoundedIndex, capsys: pytest.CaptureFixture[str]
 ) -> None:

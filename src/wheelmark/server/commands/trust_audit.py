@@ -51,7 +51,8 @@ def add_parsers(commands: Any) -> None:
             metavar="FILE",
             action="append",
             default=[],
-            help="the signing log of another machine that signs; may be given several times",
+            help="the signing log of another machine that signs, or an earlier log of this one that was moved away; "
+            "may be given several times",
         )
         command.add_argument("--json", action="store_true", help="for machines")
     audit.add_argument("--since", metavar="SNAPSHOT|TIME", help="name every change since then without a journal row")
