@@ -11,7 +11,7 @@ from django.db import transaction
 from support.publishing import HOUR
 from support.recovery import Rehearsal, a_key
 from support.rows import a_release
-from wheelmark.errors import Refused
+from wheelmark.errors import Refused, Unavailable
 from wheelmark.server.projects.lifecycle import remove_release, set_status, yank
 from wheelmark.server.projects.models import File, JournalEntry, Project, ProjectStatus
 from wheelmark.server.publishing.audit_targets import TargetAudit
@@ -211,6 +211,28 @@ def test_lost_old_root_is_named_because_roots_are_for_ever(rehearsal: Rehearsal)
     rehearsal.hold_ceremony(publish=a_key())
     rehearsal.store.delete(role_key(1, "root"))
     assert "root-missing" in {fault.code for fault in rehearsal.audit(root=rehearsal.index.root).faults}
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_lost_root_is_named_by_audit_and_recovery_whichever_it_is(rehearsal: Rehearsal, version: int) -> None:
+    rehearsal.hold_ceremony(publish=a_key())
+    rehearsal.hold_ceremony(publish=a_key())
+    rehearsal.store.delete(role_key(version, "root"))
+    lost = ("root-missing", f"{version}.root.json")
+    assert lost in {(fault.code, fault.field) for fault in rehearsal.audit().faults}
+    if version == 3:
+        with pytest.raises(Unavailable, match=r"3\.root\.json"):  # it says which keys sign
+            rehearsal.recover()
+    else:
+        assert lost in {(fault.code, fault.field) for fault in rehearsal.recover().remaining}
+
+
+def test_wrong_file_in_the_place_of_an_offline_role_is_named_and_nothing_else(rehearsal: Rehearsal) -> None:
+    rehearsal.hold_ceremony(renew=True)
+    old = rehearsal.store.read_all(role_key(1, "targets"), max_bytes=1_000_000)
+    rehearsal.store.put_many([(role_key(2, "targets"), old)], immutable=False)
+    found = {(fault.code, fault.field) for fault in rehearsal.audit().faults}
+    assert found == {("version", "2.targets.json"), ("unlogged", "2.targets.json")}, "the runbook tells them from theft"
 
 
 def test_expired_and_overlong_metadata_is_named(rehearsal: Rehearsal) -> None:

@@ -151,7 +151,10 @@ class _Audit:
         timestamp = f"{committed.state.timestamp.version}.{TIMESTAMP}.json"
         logged, in_log, entries = self._logged(logs, {*names, timestamp}, reach)
         self._check_logged(names, logged, committed, entries)
-        self._check_roots(in_store.get(ROOT, 0), set(names))
+        newest_root = max(in_store.get(ROOT, 0), committed.state.offline[ROOT].version)
+        roots = (parse_role_file(name) or (0, "") for name in names)
+        listed = (version for version, role in roots if role == ROOT and version <= newest_root + MAX_ROOTS_AHEAD)
+        self.faults.add(*lost_roots(max(newest_root, *listed), set(names).__contains__))
         for where, found in (("the store", in_store), ("the signing log", in_log)):
             ahead = list(versions_ahead(found, _committed_versions(), burned_versions(), where=where))
             if ahead:
@@ -225,16 +228,13 @@ class _Audit:
                     Fault("unlogged", name, f"expected a line with sha256 {digest.hex()} in the log, got {known}")
                 )
 
-    def _check_roots(self, newest: int, names: set[str]) -> None:
-        roots = (parse_role_file(name) or (0, "") for name in names)
-        listed = (version for version, role in roots if role == ROOT and version <= newest + MAX_ROOTS_AHEAD)
-        for version in range(1, max(listed, default=newest)):
-            if f"{version}.{ROOT}.json" not in names:
-                self.faults.add(
-                    Fault(
-                        "root-missing", f"{version}.{ROOT}.json", "expected every root for ever, got none in the store"
-                    )
-                )
+
+def lost_roots(newest: int, has: Callable[[str], bool]) -> Iterator[Fault]:
+    """The roots up to this version that the store has not: who begins with an older one cannot follow to the newest."""
+    for version in range(1, newest + 1):
+        name = f"{version}.{ROOT}.json"
+        if not has(name):
+            yield Fault("root-missing", name, "expected every root for ever, got none in the store")
 
 
 def check_stored_metadata(

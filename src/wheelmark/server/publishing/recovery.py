@@ -31,12 +31,13 @@ from wheelmark.server.publishing.audit import (
     Log,
     Progress,
     check_stored_metadata,
+    lost_roots,
     no_progress,
 )
 from wheelmark.server.publishing.audit_targets import pages_unlike_rows
 from wheelmark.server.publishing.commit import begin, burned_versions
 from wheelmark.server.publishing.files import missing_files
-from wheelmark.server.publishing.keys import page_key
+from wheelmark.server.publishing.keys import page_key, role_file_key
 from wheelmark.server.publishing.later_versions import (
     OFFLINE_ROLES,
     key_of,
@@ -53,7 +54,7 @@ from wheelmark.server.publishing.state import in_force
 from wheelmark.server.publishing.withdrawn import Withdrawn, put_back
 from wheelmark.simple import MAX_PAGE_BYTES
 from wheelmark.store import Missing, Store
-from wheelmark.trust import BINS, SNAPSHOT, Layout, LogEntry, OnlineKeys, PublicKey
+from wheelmark.trust import BINS, ROOT, SNAPSHOT, Layout, LogEntry, OnlineKeys, PublicKey
 from wheelmark.trust.audit import parse_role_file, read_versions
 from wheelmark.trust.recovery import (
     MAX_LEAP,
@@ -316,7 +317,9 @@ class _Recovery:
                 break
             self._publish(damaged)
         lost = [fault for fault, _ in missing_files(self.store, read=False, progress=self.progress) if fault]
-        return (*report.faults, *lost)
+        root = committed.state.offline[ROOT].version
+        roots = lost_roots(root, lambda name: self.store.head(role_file_key(name)) is not None)
+        return (*roots, *report.faults, *lost)
 
 
 def _damaged(faults: Iterable[Fault], layout: Layout) -> set[int]:
