@@ -212,6 +212,28 @@ def test_passphrase_may_come_from_a_command_or_another_file(fresh: Config, tmp_p
     assert caught.value.code == "key-passphrase"
 
 
+def test_passphrase_from_elsewhere_leaves_none_in_the_data_folder(fresh: Config, tmp_path: Path) -> None:
+    (tmp_path / "pin").write_text("of my own\n")
+    start(replace(fresh, key_passphrase=f"file:{tmp_path / 'pin'}"), MemoryStore())
+    assert [path.name for path in fresh.secrets_folder.iterdir()] == ["django"]
+
+
+def test_generated_passphrase_may_be_named_by_its_source_and_moved_to_another(
+    fresh: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = MemoryStore()
+    generated = fresh.secrets_folder / "online-keys"
+    named = replace(fresh, key_passphrase=f"file:{generated}")
+    start(named, store)
+    online_signers(named, named_keys(store))
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    generated.rename(tmp_path / "online-keys")
+    moved = replace(fresh, key_passphrase="credential:online-keys")
+    assert start(moved, store) is None
+    online_signers(moved, named_keys(store))
+    assert not generated.exists()
+
+
 @pytest.mark.parametrize("source", ["of my own", "prompt:", "fd:3"])
 def test_passphrase_itself_or_a_source_that_needs_a_person_is_refused_and_not_shown(fresh: Config, source: str) -> None:
     with pytest.raises(Refused, match="key_passphrase: expected a source") as caught:

@@ -104,8 +104,11 @@ def prepare_folders(config: Config) -> None:
             (config.keys_folder, 0o700),
         ):
             folder.mkdir(mode=mode, parents=True, exist_ok=True)
-        for name in ("django", "online-keys"):
-            _write_secret(config.secrets_folder / name)
+        _write_secret(config.secrets_folder / "django")
+        generated = config.secrets_folder / "online-keys"
+        # One that opens nothing would only mislead: whoever looks for the passphrase, and whoever keeps it elsewhere.
+        if config.passphrase_file == generated and config.key_passphrase in ("", f"file:{generated}"):
+            _write_secret(generated)
         _sweep(config.data / "incoming")
     except OSError as error:
         raise Unavailable(
