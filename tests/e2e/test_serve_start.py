@@ -103,6 +103,14 @@ def test_all_processes_together_are_small_at_rest(index: RunningIndex) -> None:
     assert total < MAX_REST_MEGABYTES * 1024 * 1024
 
 
+def test_others_on_the_machine_read_neither_folder_nor_database(index: RunningIndex) -> None:
+    assert stat.S_IMODE(founded().folder.stat().st_mode) == 0o700
+    index.token()
+    files = sorted(index.data.glob("wheelmark.sqlite3*"))
+    assert len(files) == 3, "it runs: -wal and -shm lie beside it"
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+
+
 def test_clean_stop_leaves_the_whole_database_in_one_file(index: RunningIndex) -> None:
     index.token()
     assert index.stop() == 0

@@ -98,7 +98,7 @@ def prepare_folders(config: Config) -> None:
     """
     try:
         for folder, mode in (
-            (config.data, 0o755),
+            (config.data, 0o700),
             (config.data / "incoming", 0o700),
             (config.secrets_folder, 0o700),
             (config.keys_folder, 0o700),
@@ -135,6 +135,7 @@ def found(config: Config, store: Store, *, now: datetime, policy: ExpiryPolicy |
         Unavailable: store, database or keys cannot be used.
     """
     with _alone():
+        _keep_database_private(config)
         return _found(config, store, None, now=now, policy=policy or ExpiryPolicy())
 
 
@@ -149,6 +150,7 @@ def found_by_ceremony(
         Untrusted: the online keys are others than the ceremony names.
     """
     with _alone():
+        _keep_database_private(config)
         return _found(config, store, completed, now=now, policy=policy or ExpiryPolicy())
 
 
@@ -166,6 +168,13 @@ def _alone() -> Iterator[None]:
     finally:
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [_FOUNDING_LOCK])
+
+
+def _keep_database_private(config: Config) -> None:
+    """SQLite would let everybody read a new database, and what lies beside it; the data folder may be an open one."""
+    if not config.on_postgresql:
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(config.database_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _found(

@@ -54,7 +54,8 @@ def _check(config: Config) -> None:
     from wheelmark.server.review.tasks import check_rules
     from wheelmark.server.stores import current_store
 
-    (config.data / "incoming").mkdir(mode=0o700, parents=True, exist_ok=True)
+    for folder in (config.data, config.data / "incoming"):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     check_lists(config)
     check_rules(config)
     load_state()

@@ -53,7 +53,7 @@ def lock_folder(folder: Path) -> IO[str]:
         Unavailable: another index runs on it (`data-in-use`), or it cannot be written (`data-folder`).
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = (folder / LOCK_NAME).open("a")
     except OSError as error:
         raise Unavailable(
