@@ -102,6 +102,12 @@ def test_earlier_log_of_this_machine_accounts_for_what_it_logged(
     assert "or an earlier log of this one" in " ".join(capsys.readouterr().out.split())
 
 
+def test_help_of_recover_says_what_its_exit_status_means(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        trust.main(["recover", "--help"])
+    assert "Ends with 1 if it names something for people to do" in " ".join(capsys.readouterr().out.split())
+
+
 def test_status_shows_every_role_with_its_keys_and_says_that_nothing_is_to_be_done(
     index: FoundedIndex, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -41,7 +41,9 @@ def add_parsers(commands: Any) -> None:
         help="after a restored backup, a lost object or new keys: burn versions, sign again, name what is lost",
         description="Brings the index back after a database was restored, an object of the store was lost, or keys "
         "were replaced: versions that clients may have seen are burned, what must be signed again is signed, and what "
-        "was lost is named. Nobody may publish meanwhile: stop `wheelmark serve` first. May be repeated.",
+        "was lost is named. Nobody may publish meanwhile: stop `wheelmark serve` first. May be repeated. Ends with 1 "
+        "if it names something for people to do (files to upload again, objects to put back), though the index is in "
+        "force; with 0 if nothing was lost.",
     )
     for command in (audit, recover):
         command.add_argument("--data", type=Path, metavar="DIR", help="the data folder")
