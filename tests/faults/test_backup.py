@@ -263,6 +263,6 @@ def test_clean_stop_leaves_everything_in_the_main_file(killed: Path, tmp_path: P
 def test_on_postgresql_the_command_is_named_without_the_password() -> None:
     refused = postgresql_refusal("backup", "postgresql://ada:secret@db:5433/index?sslmode=require", Path("/b/x"))
     assert refused.code == "backup-postgresql"
-    assert "pg_dump --format=custom --file=/b/x postgresql://ada@db:5433/index?sslmode=require" in str(refused)
+    assert "pg_dump --format=custom --file=/b/x 'postgresql://ada@db:5433/index?sslmode=require'" in str(refused)
     assert "secret" not in str(refused)
     assert "pg_restore" in str(postgresql_refusal("restore", "postgresql://db/index", Path("/b/x")))

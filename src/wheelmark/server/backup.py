@@ -14,6 +14,7 @@ import contextlib
 import errno
 import itertools
 import os
+import shlex
 import shutil
 import sqlite3
 import tempfile
@@ -123,10 +124,11 @@ def postgresql_refusal(word: str, database: str, file: Path) -> Refused:
     host = parts.netloc.rpartition("@")[2]
     user = f"{parts.username}@" if parts.username else ""
     address = urlunsplit((parts.scheme, user + host, parts.path, parts.query, ""))
-    command = {
-        "backup": f"pg_dump --format=custom --file={file} {address}",
-        "restore": f"pg_restore --clean --if-exists --single-transaction --dbname={address} {file}",
+    words = {
+        "backup": ["pg_dump", "--format=custom", f"--file={file}", address],
+        "restore": ["pg_restore", "--clean", "--if-exists", "--single-transaction", f"--dbname={address}", str(file)],
     }[word]
+    command = shlex.join(words)
     then = (
         " (stop every `wheelmark serve` and `worker` first; then `wheelmark trust recover`)"
         if word == "restore"
