@@ -38,6 +38,6 @@ class WorkerLimits:
     wall_seconds: float = 300.0  # for one scan; generous, because a busy machine gives each process little of them
     open_files: int = 32
     scans_per_process: int = 200  # then a fresh one: no leak and no state grows without bound
-    replaced_above: int = 128 * MIB  # resident peak, after which a fresh one comes, too: what is left lies in pieces
+    replaced_above: int = 96 * MIB  # resident peak, after which a fresh one comes, too: what is left lies in pieces
     max_report_bytes: int = 4 * MIB
     start_seconds: float = 20.0
