@@ -6,7 +6,10 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -102,6 +105,38 @@ def test_index_comes_back_from_an_older_backup_of_its_database(index: RunningInd
     assert client_sees(index, root, known, "beta") == {"beta": [beta]}
     audited = index.command("trust", "audit", "--files", check=False)
     assert (audited.returncode, audited.stderr) == (0, "")
+
+
+OLDER = """\
+import sys
+from pathlib import Path
+from wheelmark.server.bootstrap import bootstrap
+bootstrap(Path(sys.argv[1]))
+from django.core.management import call_command
+call_command("migrate", "publishing", "0002", verbosity=0)
+call_command("migrate", "review", "0001", verbosity=0)
+"""
+
+
+def test_backup_of_an_older_version_is_brought_up_to_date(index: RunningIndex, tmp_path: Path) -> None:
+    token, root = index.token(), index.root
+    alpha = published(index, "alpha", token)
+    index.stop()
+    database, copy = index.data / "wheelmark.sqlite3", tmp_path / "backup.sqlite3"
+    older = tmp_path / "older"
+    older.mkdir()
+    shutil.copyfile(database, older / database.name)
+    subprocess.run([sys.executable, "-c", OLDER, str(older)], check=True, timeout=60)
+    with closing(sqlite3.connect(older / database.name)) as old:
+        assert not old.execute("SELECT 1 FROM sqlite_master WHERE name = 'publishing_filetarget'").fetchone()
+        with closing(sqlite3.connect(copy)) as target:
+            old.backup(target)
+    index.command("admin", "restore", str(copy))
+    assert index.command("trust", "recover").returncode == 0
+    index.start()
+    index.wait_ready()
+    beta = published(index, "beta", token)
+    assert client_sees(index, root, tmp_path / "new", "alpha", "beta") == {"alpha": [alpha], "beta": [beta]}
 
 
 def test_lost_objects_of_the_store_are_made_again(index: RunningIndex, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ knows nothing but the rows ends what was begun; and no version ever has two cont
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -222,3 +223,29 @@ def test_deaths_in_a_row_lose_nothing() -> None:
         with pytest.raises(PowerCut):
             index.publisher().publish_due()
     check(index, store, client, committed=False)
+
+
+@pytest.mark.parametrize("write", [1, 2, 5])
+def test_begun_ceremony_is_ended_though_it_has_expired_and_another_follows(write: int) -> None:
+    store = DyingStore()
+    index, _ = prepared(store)
+    store.die_at, store.stored = store.writes + write, True
+    with pytest.raises(PowerCut):
+        index.publisher().publish_due()
+    store.die_at = None
+    index.now += timedelta(days=3 * 365)
+    assert index.publisher().publish_due()
+    assert RoleVersion.objects.get(role="root").version == 2
+    change(index, RENEWAL, ann(), bo())
+    assert index.publisher().publish_due()
+    assert index.client_sees(*SEEN) == SEEN
+    assert [key for key, contents in store.history.items() if len(contents) > 1] == [], "no version has two contents"
+
+
+def test_ceremony_that_nobody_can_read_is_in_nobodys_way() -> None:
+    store = DyingStore()
+    index, client = prepared(store)
+    OfflineChange.objects.update(ceremony=b"{}")
+    a_file("gamma", "1.0")
+    assert index.publisher().publish_due()
+    assert client.sees("gamma") == {"gamma": ["gamma-1.0-py3-none-any.whl"]}

@@ -12,7 +12,7 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -306,17 +306,8 @@ def make_online_key(uri: str, config: Config) -> None:
 def make_further_key(stem: str, config: Config) -> str:
     """Make one more online key, beside those that are there, and give its URI. The file is named by the keyid: a number
     that became free would give a new key the place of an old one, which people have been told to delete."""
-    unnamed = config.keys_folder / f".{stem}-{secrets.token_hex(8)}.pem"
-    public = _make_key(unnamed, config)
-    path = further_key_path(stem, public.keyid, config)
-    os.link(unnamed, path)  # and not a rename: a key must never be overwritten
-    unnamed.unlink()
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-    return f"pkcs8:{path}"
+    public = _make_key(lambda key: further_key_path(stem, key.keyid, config), config)
+    return f"pkcs8:{further_key_path(stem, public.keyid, config)}"
 
 
 def further_key_path(stem: str, keyid: str, config: Config) -> Path:
@@ -324,7 +315,7 @@ def further_key_path(stem: str, keyid: str, config: Config) -> Path:
     return config.keys_folder / f"{stem}-{keyid[:8]}.pem"
 
 
-def _make_key(path: Path, config: Config) -> PublicKey:
+def _make_key(path: Path | Callable[[PublicKey], Path], config: Config) -> PublicKey:
     cost = SCRYPT_COST if config.key_passphrase or config.key_passphrase_file else GENERATED_PASSPHRASE_COST
     return generate_key(path, passphrase=online_passphrase(config), scrypt_cost=cost)
 

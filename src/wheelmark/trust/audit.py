@@ -15,7 +15,7 @@ from typing import Final
 import orjson
 
 from wheelmark.errors import Fault, Untrusted
-from wheelmark.trust.layout import BINS, SNAPSHOT, TIMESTAMP, Layout
+from wheelmark.trust.layout import BINS, ROOT, SNAPSHOT, TIMESTAMP, Layout
 from wheelmark.trust.metadata import TargetRow
 
 MAX_FAULTS: Final = 10_000
@@ -140,6 +140,14 @@ def versions_ahead(
                 f"expected at most version {known} of the database in {where}, got {found[role]}: the database is "
                 "older than what was published; see `wheelmark trust recover`",
             )
+
+
+def lost_roots(newest: int, has: Callable[[str], bool]) -> Iterator[Fault]:
+    """The roots up to this version that the store has not: who begins with an older one cannot follow to the newest."""
+    for version in range(1, newest + 1):
+        name = f"{version}.{ROOT}.json"
+        if not has(name):
+            yield Fault("root-missing", name, "expected every root for ever, got none in the store")
 
 
 def compare_versions(

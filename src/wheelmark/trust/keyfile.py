@@ -60,17 +60,24 @@ def new_private_key(algorithm: Algorithm) -> PrivateKey:
 
 
 def generate_key(
-    path: Path, *, passphrase: Callable[[], bytes], algorithm: Algorithm = "ed25519", scrypt_cost: int = SCRYPT_COST
+    path: Path | Callable[[PublicKey], Path],
+    *,
+    passphrase: Callable[[], bytes],
+    algorithm: Algorithm = "ed25519",
+    scrypt_cost: int = SCRYPT_COST,
 ) -> PublicKey:
     """Make a key pair, keep the private key in a new file (mode 0600, durable), and give the public key.
 
-    The file appears whole or not at all, and never takes the place of another. `scrypt_cost` is lowered by tests only.
+    `path` may be a function of the public key, for files that are named by it. The file appears whole or not at all,
+    and never takes the place of another. `scrypt_cost` is lowered by tests only.
 
     Raises:
         Refused: the file exists (`key-exists`), or the passphrase is empty (`key-passphrase`).
         Unavailable: the file cannot be written (`key-unwritable`).
     """
     key = new_private_key(algorithm)
+    public = PublicKey.of(key.public_key())
+    path = path(public) if callable(path) else path
     pem = encrypt_private_key(key, passphrase(), scrypt_cost=scrypt_cost)
     try:
         _create_durably(path, pem)
@@ -78,7 +85,7 @@ def generate_key(
         raise Refused.because("key-exists", "path", f"expected no file yet, got one at {path}") from error
     except OSError as error:
         raise Unavailable(f"the key file {path} cannot be written: {error.strerror}", code="key-unwritable") from error
-    return PublicKey.of(key.public_key())
+    return public
 
 
 def load_private_key(path: Path, *, passphrase: Callable[[], bytes]) -> PrivateKey:

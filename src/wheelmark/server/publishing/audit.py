@@ -37,7 +37,7 @@ from wheelmark.trust import (
     MetadataReport,
     check_metadata_set,
 )
-from wheelmark.trust.audit import Faults, compare_versions, parse_role_file, versions_ahead
+from wheelmark.trust.audit import Faults, compare_versions, lost_roots, parse_role_file, versions_ahead
 
 MAX_ROOTS_AHEAD = 256
 """A client follows at most so many roots at a time; what a thief calls root 2**53 leaves no roots missing before it."""
@@ -227,14 +227,6 @@ class _Audit:
                 self.faults.add(
                     Fault("unlogged", name, f"expected a line with sha256 {digest.hex()} in the log, got {known}")
                 )
-
-
-def lost_roots(newest: int, has: Callable[[str], bool]) -> Iterator[Fault]:
-    """The roots up to this version that the store has not: who begins with an older one cannot follow to the newest."""
-    for version in range(1, newest + 1):
-        name = f"{version}.{ROOT}.json"
-        if not has(name):
-            yield Fault("root-missing", name, "expected every root for ever, got none in the store")
 
 
 def check_stored_metadata(

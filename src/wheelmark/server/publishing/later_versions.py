@@ -17,11 +17,10 @@ from wheelmark.store import Missing, Store
 from wheelmark.trust import BINS, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, OnlineKeys, PublicKey
 from wheelmark.trust.audit import parse_role_file
 from wheelmark.trust.recovery import MAX_LEAP, delegated, follows_root, signed_by
+from wheelmark.trust.terms import OFFLINE_ROLES
 
 MAX_ROLE_BYTES = 64 * 1024 * 1024
 """The snapshot of an index with 65,536 bins has 2 MB; this is far from any real one."""
-
-OFFLINE_ROLES = (ROOT, TARGETS, BINS)
 
 
 def later_offline_roles(store: Store, listed: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, bytes | None]]:

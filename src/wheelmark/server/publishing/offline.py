@@ -20,9 +20,9 @@ from wheelmark.server.publishing.contents import BinContents, Change
 from wheelmark.server.publishing.keys import role_file_key
 from wheelmark.server.publishing.models import FileTarget, OfflineChange, PublishedPage, Repository, RoleVersion
 from wheelmark.server.publishing.rows import OFFLINE, role_rows
-from wheelmark.server.publishing.signing import MAX_OFFLINE_ROLE_BYTES, named_keys
+from wheelmark.server.publishing.signing import named_keys
 from wheelmark.server.publishing.signing_log import SigningRecord
-from wheelmark.store import Missing, Store
+from wheelmark.store import Store
 from wheelmark.trust import (
     ChangedBin,
     ExpiryPolicy,
@@ -97,16 +97,17 @@ class OfflineChanges:
         row = OfflineChange.objects.filter(waiting=True).first()
         if row is None:
             return None
-        if settle(self.store, now=now):
-            log.info("a ceremony was in force already: a recovery had taken it over", ceremony=row.fingerprint)
-            return None
         # Late: python-tuf takes as long to import as all the rest of a start, and ceremonies are rare.
         from wheelmark.trust.ceremony import complete
         from wheelmark.trust.ceremony_file import read_ceremony
         from wheelmark.trust.transition import apply_ceremony
 
         try:
-            completed = complete(read_ceremony(bytes(row.ceremony)), now=now)
+            if settle(self.store, now=now):
+                log.info("a ceremony was in force already: a recovery had taken it over", ceremony=row.fingerprint)
+                return None
+            # One that has begun is ended, though its roles have expired since: only on top of it another can be held.
+            completed = complete(read_ceremony(bytes(row.ceremony)), now=row.finished_at if row.begun_at else now)
             # Not those that we hold: the old ones may be lost.
             old = named_keys(self.store)
             following = apply_ceremony(
@@ -254,32 +255,28 @@ def settle(store: Store, *, now: datetime) -> bool:
 
 def _passed_roles(store: Store, completed: Completed) -> frozenset[str]:
     """The roles of which the ceremony's very file is in force, or was until a later one came."""
-    versions = _last_versions()
-    return frozenset(
-        role
-        for role, (name, body) in _files_by_role(completed).items()
-        if completed.roles[role].version <= versions.get(role, 0) and _stored(store, name) == body
-    )
+    from wheelmark.server.publishing.later_versions import read_role
+
+    versions, brought = _last_versions(), dict(completed.objects)
+    passed = set()
+    for role in _brought(completed):
+        version = completed.roles[role].version
+        if version <= versions.get(role, 0) and read_role(store, version, role) == brought[f"{version}.{role}.json"]:
+            passed.add(role)
+    return frozenset(passed)
 
 
 def _is_past(store: Store, completed: Completed) -> bool:
     """Whether something else took the place of what the ceremony brings: it can never be applied."""
     versions, passed = _last_versions(), _passed_roles(store, completed)
     return any(
-        completed.roles[role].version <= versions.get(role, 0) and role not in passed
-        for role in _files_by_role(completed)
+        completed.roles[role].version <= versions.get(role, 0) and role not in passed for role in _brought(completed)
     )
 
 
-def _files_by_role(completed: Completed) -> dict[str, tuple[str, bytes]]:
-    return {name.split(".")[1]: (name, body) for name, body in completed.objects}
-
-
-def _stored(store: Store, name: str) -> bytes | None:
-    try:
-        return store.read_all(role_file_key(name), max_bytes=MAX_OFFLINE_ROLE_BYTES)
-    except (Missing, Refused):
-        return None
+def _brought(completed: Completed) -> list[str]:
+    """The roles of which the ceremony brings a file."""
+    return [name.split(".")[1] for name, _ in completed.objects]
 
 
 def take_back(store: Store) -> bool:

@@ -12,12 +12,13 @@ from django.db.models import Max
 from wheelmark.errors import Refused, Untrusted, WheelmarkError
 from wheelmark.server.ceremonies import open_path, read_ceremony_file
 from wheelmark.server.config import Config
-from wheelmark.server.publishing.keys import role_key
+from wheelmark.server.publishing.keys import role_file_key, role_key
 from wheelmark.server.publishing.log_tail import LogTail, read_tail
 from wheelmark.server.publishing.models import Snapshot
 from wheelmark.server.publishing.state import InForce, in_force, waiting_ceremony
 from wheelmark.store import Missing, StoreReader
 from wheelmark.trust import ROOT, ExpiryPolicy
+from wheelmark.trust.audit import lost_roots
 from wheelmark.trust.outlook import OFFLINE, Advice, Keyring, Observed, advise
 
 MAX_OFFLINE_BYTES: Final = 512_000
@@ -72,11 +73,8 @@ def _offline(store: StoreReader, committed: InForce) -> tuple[dict[str, Keyring]
     from wheelmark.trust.succession import verified_terms  # python-tuf, which no other request of the web server needs
 
     offline = committed.state.offline
-    faults = [
-        f"the store has lost {version}.{ROOT}.json"
-        for version in range(1, offline[ROOT].version)
-        if store.head(role_key(version, ROOT)) is None
-    ]
+    older = lost_roots(offline[ROOT].version - 1, lambda name: store.head(role_file_key(name)) is not None)
+    faults = [f"the store has lost {fault.field}" for fault in older]
     files = {}
     for role in OFFLINE:
         try:

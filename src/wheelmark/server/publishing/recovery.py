@@ -31,7 +31,6 @@ from wheelmark.server.publishing.audit import (
     Log,
     Progress,
     check_stored_metadata,
-    lost_roots,
     no_progress,
 )
 from wheelmark.server.publishing.audit_targets import pages_unlike_rows
@@ -39,7 +38,6 @@ from wheelmark.server.publishing.commit import begin, burned_versions
 from wheelmark.server.publishing.files import missing_files
 from wheelmark.server.publishing.keys import page_key, role_file_key
 from wheelmark.server.publishing.later_versions import (
-    OFFLINE_ROLES,
     key_of,
     later_offline_roles,
     listed_versions,
@@ -55,7 +53,7 @@ from wheelmark.server.publishing.withdrawn import Withdrawn, put_back
 from wheelmark.simple import MAX_PAGE_BYTES
 from wheelmark.store import Missing, Store
 from wheelmark.trust import BINS, ROOT, SNAPSHOT, Layout, LogEntry, OnlineKeys, PublicKey
-from wheelmark.trust.audit import parse_role_file, read_versions
+from wheelmark.trust.audit import lost_roots, parse_role_file, read_versions
 from wheelmark.trust.recovery import (
     MAX_LEAP,
     FoundVersion,
@@ -65,6 +63,7 @@ from wheelmark.trust.recovery import (
     signed_by,
     version_and_expiry,
 )
+from wheelmark.trust.terms import OFFLINE_ROLES
 
 RECOVERED = "index-recovered"
 """The journal's action for a recovery; its row belongs to no project."""

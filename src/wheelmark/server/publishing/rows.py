@@ -35,7 +35,11 @@ def load_state() -> tuple[RepositoryState, int]:
     """
     repository, current = Repository.objects.first(), Snapshot.current()
     if repository is None or repository.founded_at is None or current is None:
-        raise Unavailable("this index is not founded yet: start it once with `wheelmark serve`", code="not-founded")
+        raise Unavailable(
+            "this index is not founded yet: start it once with `wheelmark serve`, or end the founding that "
+            "`wheelmark trust ceremony status` shows",
+            code="not-founded",
+        )
     layout = Layout(repository.bit_length)
     rows = RoleVersion.objects.values_list("role", "version", "expires_at")
     roles = {role: RoleState(version, expires_at) for role, version, expires_at in rows}
